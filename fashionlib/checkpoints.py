@@ -1,0 +1,87 @@
+"""Checkpoints: atomic, checked, and never unpickled beyond tensors and plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import torch
+
+from .files import read_checkpoint, write_atomically
+from .models import MultitaskModel, model_from_description
+
+FORMAT = "fashionlib model 1"
+
+
+def save_model(
+    model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None
+) -> Path:
+    """Write ``model.pth``: weights, label spaces, preprocessing, settings, and facts about the data."""
+    path = Path(path)
+    content = {
+        "format": FORMAT,
+        "weights": {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+        "model": json.dumps(model.description()),
+        "settings": json.dumps(settings or {}),
+        "facts": json.dumps(facts or {}),
+    }
+    write_atomically(path, lambda file: torch.save(content, file))
+    return path
+
+
+def load_model(path: str | Path) -> MultitaskModel:
+    """The model in ``model.pth``, in evaluation mode. Raises as ``read_checkpoint``, and ``ValueError`` if the file is
+    a checkpoint of something else."""
+    content = read_checkpoint(path, "model")
+    if content.get("format") != FORMAT:
+        raise ValueError(f"model: {path} is not a model.pth of this library")
+    model = model_from_description(json.loads(content["model"]))
+    model.load_state_dict(content["weights"])
+    return model.eval()
+
+
+class CheckpointFolder:
+    """The resumable states of a run, newest last: ``step_000012.pth`` with its SHA-256 beside it."""
+
+    def __init__(self, folder: Path, keep: int = 2):
+        self.folder, self.keep = folder, keep
+
+    def paths(self) -> list[Path]:
+        return sorted(self.folder.glob("step_*.pth"))
+
+    def save(self, step: int, state: dict) -> None:
+        """Write a state and remove all but the newest ``keep``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step_{step:06d}.pth"
+        write_atomically(path, lambda file: torch.save(state, file))
+        write_atomically(_sum_path(path), lambda file: file.write(_sha256(path).encode()))
+        for old in self.paths()[: -self.keep]:
+            _sum_path(old).unlink(missing_ok=True)
+            old.unlink()
+
+    def load_newest(self) -> dict | None:
+        """The newest state that is whole, or None. A damaged one is passed over with a warning."""
+        for path in reversed(self.paths()):
+            try:
+                if _sum_path(path).read_text() != _sha256(path):
+                    raise ValueError(f"{path} does not match its checksum")
+                return read_checkpoint(path)
+            except (ValueError, FileNotFoundError) as error:
+                warnings.warn(f"damaged checkpoint passed over: {error}", stacklevel=2)
+        return None
+
+    def clear(self) -> None:
+        for path in self.paths():
+            _sum_path(path).unlink(missing_ok=True)
+            path.unlink()
+
+
+def _sum_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,199 @@
+"""Prediction over a split, and metrics with confidence intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .batches import Batches, Order, loader
+from .hardware import autocast, memory_format, resolve_precision
+from .images import ImageData
+from .metrics import classification_scores
+from .models import MultitaskModel
+from .progress import progress
+from .tasks import MISSING, Hierarchy, Labels, Task, known
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of some rows of a catalogue, beside the truth.
+
+    ``activations`` and ``targets`` hold an array for each task, in the order of ``rows``.
+    """
+
+    tasks: dict[str, Task]
+    rows: np.ndarray
+    activations: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+
+    def labels(self) -> dict[str, tuple[Labels, np.ndarray]]:
+        """Every single label of the evaluated tasks: (predicted, true class numbers (N,))."""
+        result = {}
+        for name, task in self.tasks.items():
+            if not task.evaluated or self.targets[name].ndim == 2 and not isinstance(task, Hierarchy):
+                continue
+            predicted = task.predict(self.activations[name])
+            for column, label in enumerate(predicted):
+                target = self.targets[name]
+                result[label] = predicted[label], target[:, column] if target.ndim == 2 else target
+        return result
+
+    def classes(self, label: str) -> tuple[str, ...]:
+        return next(task.labels[label] for task in self.tasks.values() if task.evaluated and label in task.labels)
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The metrics of every evaluated task, as the task defines them."""
+        result = {}
+        for name, task in self.tasks.items():
+            if task.evaluated:
+                result |= task.metrics(self.activations[name], self.targets[name])
+        return result
+
+
+def predict(
+    model: MultitaskModel,
+    data: ImageData,
+    split: str | np.ndarray,
+    batch_size: int = 256,
+    mirror: bool = False,
+    precision: str = "auto",
+    tasks: tuple[str, ...] | None = None,
+) -> Predictions:
+    """Run a model over a split (or given rows), each image exactly once; ``mirror`` averages with the mirror image.
+
+    ``tasks`` restricts the tasks whose activations are kept; without it auxiliary ones are left out.
+    """
+    rows = data.catalogue.rows(split) if isinstance(split, str) else np.asarray(split)
+    wanted = [t for t in model.tasks.values() if (t.evaluated if tasks is None else t.name in tasks)]
+    batches = Batches(data, wanted)
+    device = next(model.parameters()).device
+    dtype = resolve_precision(precision, device)
+    model = model.to(memory_format=memory_format(dtype, device))
+    was_training = model.training
+    model.eval()
+    kept: dict[str, list[np.ndarray]] = {task.name: [] for task in wanted}
+    with torch.inference_mode(), autocast(device, dtype):
+        for batch in progress(loader(batches, Order(rows, batch_size)), what="predict", unit="batch"):
+            images = batch.images.to(device, non_blocking=True)
+            views = [images, images.flip(2)] if mirror else [images]
+            outputs = [model(view) for view in views]
+            for task in wanted:
+                activation = sum(task.activate(output[task.name]) for output in outputs) / len(views)
+                kept[task.name].append(activation.cpu().numpy())
+    model.train(was_training)
+    activations = {name: np.concatenate(parts) for name, parts in kept.items()}
+    return Predictions(
+        {t.name: t for t in wanted}, rows, activations, {name: t[rows] for name, t in batches.targets.items()}
+    )
+
+
+def accuracy_table(predictions: Predictions, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """One row per label: n_test, n_classes, accuracy with its 95% bootstrap interval over images, macro_f1,
+    top3_accuracy. Images whose label is missing do not count; a class that training never saw counts as an error."""
+    rows = []
+    for name, (predicted, target) in predictions.labels().items():
+        probabilities, index, truth = known(predicted, target)
+        low, high = bootstrap_interval(index == truth, bootstrap, seed)
+        scores = classification_scores(probabilities, index, truth)
+        rows.append(
+            {
+                "task": name,
+                "n_test": len(truth),
+                "n_classes": len(predictions.classes(name)),
+                "accuracy": scores["accuracy"],
+                "ci_low": low,
+                "ci_high": high,
+                "macro_f1": scores["macro_f1"],
+                "top3_accuracy": scores["top3_accuracy"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def exact_match(predictions: Predictions, labels: tuple[str, ...], bootstrap: int = 1000, seed: int = 0) -> dict:
+    """Share of images with all of ``labels`` right, with its 95% interval, over images that have all of them."""
+    found = predictions.labels()
+    correct = np.stack([found[name][0].index == found[name][1] for name in labels], axis=1).all(1)
+    complete = np.stack([found[name][1] != MISSING for name in labels], axis=1).all(1)
+    low, high = bootstrap_interval(correct[complete], bootstrap, seed)
+    return {
+        "n_test": int(complete.sum()),
+        "exact_match": float(correct[complete].mean()) if complete.any() else float("nan"),
+        "ci_low": low,
+        "ci_high": high,
+    }
+
+
+def impossible_rate(predictions: Predictions, levels: tuple[str, ...], train: pd.DataFrame) -> float:
+    """Share of images whose predicted path through ``levels`` never occurs in the training table."""
+    possible = set(train[list(levels)].dropna().itertuples(index=False, name=None))
+    found = predictions.labels()
+    names = [np.array(predictions.classes(level), dtype=object)[found[level][0].index] for level in levels]
+    return float(np.mean([path not in possible for path in zip(*names, strict=True)]))
+
+
+def per_class_table(predictions: Predictions, label: str) -> pd.DataFrame:
+    """Precision, recall, F1 and test images of every class of a label."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    classes = predictions.classes(label)
+    _, index, truth = known(*predictions.labels()[label])
+    scores = precision_recall_fscore_support(truth, index, labels=range(len(classes)), zero_division=0)
+    columns = dict(zip(("precision", "recall", "f1", "n_test"), scores, strict=True))
+    return pd.DataFrame({"task": label, "class": classes, **columns})
+
+
+def confusions(predictions: Predictions, label: str, top: int = 12) -> pd.DataFrame:
+    """The most frequent mistakes of a label: true, predicted, images, and their share of the true class."""
+    classes = np.array(predictions.classes(label), dtype=object)
+    _, index, truth = known(*predictions.labels()[label])
+    seen = truth >= 0
+    pairs = pd.DataFrame({"true": classes[truth[seen]], "predicted": classes[index[seen]]})
+    size = pairs["true"].value_counts()
+    wrong = pairs[pairs["true"] != pairs["predicted"]].value_counts().head(top).reset_index(name="images")
+    return wrong.assign(share_of_true=wrong["images"] / wrong["true"].map(size))
+
+
+def majority_table(data: ImageData, labels: tuple[str, ...], split: str = "test") -> pd.DataFrame:
+    """What always answering the most frequent training class reaches: the floor of every accuracy."""
+    table = data.catalogue.table
+    train, test = table[table["split"] == "train"], table.iloc[data.catalogue.rows(split)]
+    rows = []
+    for label in labels:
+        counts, truth = train[label].value_counts(), test[label].dropna()
+        predicted = np.full(len(truth), counts.index[0], dtype=object)
+        low, high = bootstrap_interval((truth == predicted).to_numpy())
+        rows.append(
+            {
+                "task": label,
+                "n_test": len(truth),
+                "n_classes": len(counts),
+                "accuracy": float((truth == predicted).mean()),
+                "ci_low": low,
+                "ci_high": high,
+                "macro_f1": _majority_f1(truth, predicted),
+                "top3_accuracy": float(truth.isin(counts.index[:3]).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def bootstrap_interval(correct: np.ndarray, repeats: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """95% percentile interval of a mean of 0/1 values (N,), resampling images (Efron, 1979).
+
+    Drawing n values with replacement from 0/1 values with k ones is a binomial draw, which is what is done here.
+    """
+    if len(correct) == 0:
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(seed).binomial(len(correct), correct.mean(), repeats) / len(correct)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _majority_f1(truth: pd.Series, predicted: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth.astype(str), predicted.astype(str), average="macro", zero_division=0))

@@ -1,0 +1,172 @@
+"""Images: safe decoding, a quarantine list for bad files, and a memory-mapped cache of pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .catalogue import Catalogue
+from .progress import progress
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 50_000_000
+CACHE_VERSION = "1"  # raise it when decoding changes, so that old caches are not used
+
+
+class BadImage(ValueError):
+    """An image that cannot be used; the message names the file and the reason."""
+
+
+def decode(data: bytes, source: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an encoded image to RGB; EXIF rotation is honoured, transparency is laid on white.
+
+    Raises ``BadImage`` for an empty file, a format other than JPEG, PNG or WebP (whatever the file is called), more
+    than ``max_pixels`` pixels (checked before decoding), or a truncated or damaged file.
+    """
+    if not data:
+        raise BadImage(f"{source}: the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise BadImage(f"{source}: {width} x {height} is more than {max_pixels:,} pixels; make it smaller")
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+    except BadImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise BadImage(f"{source}: too many pixels ({error}); make it smaller") from None
+    except UnidentifiedImageError:
+        raise BadImage(f"{source}: not a JPEG, PNG or WebP image, whatever its name says") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadImage(f"{source}: damaged image ({error}); replace the file") from None
+
+
+def fit_to(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Scale to fit ``size`` (width, height), keeping the shape, padded with white: uint8 (H, W, 3)."""
+    if image.size != size:
+        image = ImageOps.pad(image, size, Image.Resampling.BILINEAR, color="white")
+    return np.asarray(image)
+
+
+class FolderImages:
+    """Image files below a folder; locations are paths relative to it."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).resolve()
+
+    @property
+    def fingerprint(self) -> str:
+        return f"folder {self.root.name}"
+
+    def read(self, location: str) -> bytes:
+        path = (self.root / location).resolve()
+        if not path.is_relative_to(self.root):
+            raise BadImage(f"{location}: the path leaves the data folder {self.root}")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise BadImage(f"{location}: no such file in {self.root}") from None
+        except OSError as error:
+            raise BadImage(f"{location}: cannot be read ({error.strerror})") from None
+
+
+class ImageData:
+    """A catalogue with its pixels in memory-mapped uint8: what ``fit`` and ``evaluate`` work on.
+
+    ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``.
+    """
+
+    def __init__(self, catalogue: Catalogue, pixels: np.ndarray, position: np.ndarray):
+        self.catalogue, self.pixels, self.position = catalogue, pixels, position
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every image."""
+        return self.pixels.shape[2], self.pixels.shape[1]
+
+    def fingerprint(self, columns: Sequence[str] | None = None) -> str:
+        """SHA-256 of images, their size and order, split, and labels: of all columns or of the given ones."""
+        table = self.catalogue.table if columns is None else self.catalogue.table[["image", "split", *columns]]
+        digest = hashlib.sha256(f"{self.catalogue.image_fingerprint} {self.size} {CACHE_VERSION}".encode())
+        digest.update(table.to_csv(index=False).encode())
+        return digest.hexdigest()
+
+    def fetch(self, rows: np.ndarray) -> torch.Tensor:
+        """The pixels of some rows: uint8 (B, H, W, 3)."""
+        return torch.from_numpy(self.pixels[self.position[rows]])
+
+    def with_split(self, split, **facts) -> ImageData:
+        return ImageData(self.catalogue.with_split(split, **facts), self.pixels, self.position)
+
+
+def cache_images(
+    catalogue: Catalogue, size: tuple[int, int], folder: str | Path, max_pixels: int = MAX_PIXELS
+) -> ImageData:
+    """Decode every image of a catalogue once, at ``size`` (width, height), into a memory map below ``folder``.
+
+    The cache is keyed by the images and the size, so that every split shares it. It is built aside and renamed, under
+    a file lock: of two notebooks that ask at once, one builds and the other waits. Raises ``OSError`` naming the
+    folder if it cannot be written.
+    """
+    from filelock import FileLock
+
+    folder = Path(folder)
+    key = hashlib.sha256(f"{catalogue.image_fingerprint} {size} {max_pixels} {CACHE_VERSION}".encode()).hexdigest()
+    final = folder / f"{catalogue.name}-{size[0]}x{size[1]}-{key[:12]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{final}.lock"):
+            if not (final / "pixels.npy").exists():
+                _build(catalogue, size, final, max_pixels)
+    except OSError as error:
+        raise OSError(error.errno, f"the pixel cache cannot be written ({error.strerror})", str(final)) from error
+    pixels = np.load(final / "pixels.npy", mmap_mode="r")
+    bad = pd.read_csv(final / "quarantine.csv")
+    position = np.delete(np.arange(len(pixels)), bad["row"])
+    if len(bad):
+        catalogue = catalogue.without(bad["row"].tolist(), bad["reason"].tolist(), source="image")
+    return ImageData(catalogue, pixels, position)
+
+
+def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels: int) -> None:
+    aside = final.with_name(f"{final.name}.{os.getpid()}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        shape = (len(catalogue), size[1], size[0], 3)
+        pixels = np.lib.format.open_memmap(aside / "pixels.npy", "w+", np.uint8, shape)
+        bad = []
+
+        def one(row: int) -> None:
+            try:
+                data = catalogue.read(row)
+                if isinstance(data, bytes):
+                    data = decode(data, catalogue.table.at[row, "image"], max_pixels)
+                else:
+                    data = Image.fromarray(data)
+                pixels[row] = fit_to(data, size)
+            except BadImage as error:
+                bad.append((row, str(error)))
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+            list(progress(pool.map(one, range(len(catalogue))), total=len(catalogue), what="decode", unit="img"))
+        pixels.flush()
+        pd.DataFrame(sorted(bad), columns=["row", "reason"]).to_csv(aside / "quarantine.csv", index=False)
+        os.replace(aside, final)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

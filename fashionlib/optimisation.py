@@ -1,0 +1,98 @@
+"""Parts of the loop: loss weights, optimiser, schedule, weight average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .models import MultitaskModel
+from .settings import Settings, Stage
+
+
+class LossWeights(nn.Module):
+    """The total loss: a weighted sum, or with ``"uncertainty"`` sum of exp(-s) L + s / 2 with a learned s for each task,
+    s being the log of the task's variance (Kendall, Gal, Cipolla, 2018, eq. 10 for classification)."""
+
+    def __init__(self, weights: str | Mapping[str, float], tasks: tuple[str, ...]):
+        super().__init__()
+        self.learned = weights == "uncertainty"
+        if not self.learned and (strange := set(weights) - set(tasks)):
+            raise ValueError(f"settings: loss_weights names {', '.join(sorted(strange))}; tasks are {', '.join(tasks)}")
+        self.fixed = {} if self.learned else dict(weights)
+        self.log_variance = nn.ParameterDict({t: nn.Parameter(torch.zeros(())) for t in tasks if self.learned})
+
+    def forward(self, losses: dict[str, Tensor]) -> Tensor:
+        if self.learned:
+            return sum(loss * (-self.log_variance[t]).exp() + self.log_variance[t] / 2 for t, loss in losses.items())
+        return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
+
+
+def freeze(model: MultitaskModel, stage: Stage) -> None:
+    """Let only the parts learn that the stage names; frozen batch norms keep their statistics."""
+    if stage.train not in ("all", "heads", *model.heads):
+        known = ", ".join(["all", "heads", *model.heads])
+        raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of {known}")
+    model.train()
+    for name, parameter in model.named_parameters():
+        in_head = name.startswith("heads.")
+        chosen = name.startswith(f"heads.{stage.train}.")
+        parameter.requires_grad_(stage.train == "all" or chosen or (stage.train == "heads" and in_head))
+    if stage.train != "all":
+        model.body.eval()
+
+
+def make_optimizer(modules: list[nn.Module], settings: Settings, learning_rate: float) -> torch.optim.Optimizer:
+    """The fused optimiser over all parameters that learn; norms and biases without weight decay."""
+    learn = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learn if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in learn if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True, fused=True)
+
+
+def learning_rate_at(step: int, steps: int, settings: Settings, peak: float) -> float:
+    """The schedule: ``onecycle`` rises linearly over the first quarter, both fall along a cosine to a thousandth."""
+    warm = 0.25 * steps if settings.schedule == "onecycle" else 0
+    if step < warm:
+        return peak * (0.04 + 0.96 * step / warm)
+    share = (step - warm) / max(1.0, steps - warm)
+    return peak * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+class WeightAverage:
+    """Exponential moving average of weights and batch-norm statistics (Polyak and Juditsky, 1992).
+
+    Updated every fourth step with the fourth power of the decay: the same average, a quarter of the memory traffic.
+    The decay starts low and reaches its value after some hundred steps, so that the first weights are forgotten.
+    """
+
+    every = 4
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.tensors = {n: t.detach().clone() for n, t in model.state_dict().items()}
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        if self.decay == 0 or step % self.every:
+            return
+        self.updates += 1
+        decay = min(self.decay**self.every, self.updates / (self.updates + 10))
+        now = model.state_dict()
+        smooth = [n for n, t in now.items() if t.is_floating_point()]
+        torch._foreach_lerp_([self.tensors[n] for n in smooth], [now[n] for n in smooth], 1 - decay)
+
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """The averaged weights; the model's own where averaging is off. Counters are always the model's own."""
+        now = model.state_dict()
+        if self.decay == 0:
+            return now
+        return {n: self.tensors[n] if t.is_floating_point() else t for n, t in now.items()}

@@ -1,0 +1,23 @@
+"""One progress bar for a terminal, JupyterLab and a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+
+def progress(iterable: Iterable | None = None, *, total: int | None = None, what: str = "", unit: str = "it"):
+    """A tqdm bar: a widget in a notebook, a line in a terminal, nothing in a log (where ``fit`` prints a line an
+    epoch instead). It vanishes when done."""
+    from tqdm.auto import tqdm
+
+    shown = _in_notebook() or sys.stdout.isatty()
+    return tqdm(
+        iterable, total=total, desc=what, unit=unit, leave=False, disable=not shown, file=sys.stdout, mininterval=0.5
+    )
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config

@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Runs the notebooks in order on one profile, or the tests: ./run_all.sh --help
+set -euo pipefail
+shopt -s nullglob
+unset CDPATH
+started_in=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+repo=$PWD
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'run_all.sh: %s\n' "$*" >&2; exit 2; }
+minutes() { printf '%d.%d min' $(($1 / 60)) $(($1 % 60 / 6)); }
+names() { local f; for f in "$@"; do f=${f##*/}; printf ' %s' "${f%.*}"; done; }
+absolute() ( # a folder as the caller of this script names it; it need not exist
+  cd "$started_in"
+  if [[ -d $1 ]]; then cd "$1" && pwd; elif [[ $1 == /* ]]; then echo "$1"; else echo "$PWD/$1"; fi
+)
+
+usage() {
+  cat <<'END'
+Usage: ./run_all.sh [profile] [options]      run the notebooks in order (profile: demo)
+       ./run_all.sh --test [pytest options]  run ruff and the tests
+
+Options:
+  --only 07     only this notebook; may be repeated, or a list: --only 01,07
+  --fresh       forget finished runs: first removes results/<profile>/runs, with --only runs/07*
+  --data DIR    where the datasets are (else $FASHION_DATA, else data/)
+  --test        ruff and pytest; all that follows is passed on to pytest
+  --help        this text
+
+Profiles:
+END
+  local f
+  for f in notebooks/profiles/*.yaml; do
+    printf '  %-13s %s\n' "$(basename "$f" .yaml)" "$(sed -n '/^#/{s/^#* *//p;q;}' "$f")"
+  done
+}
+
+# Prints the first Python that works: a name on the PATH may be too old, or a shim that leads nowhere.
+find_python() {
+  local name tried=""
+  for name in python3.13 python3.12 python3.11 python3 python; do
+    if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+    tried+=$("$name" -c 'import sys; print("; %s is %d.%d" % ((sys.argv[1],) + sys.version_info[:2]))' "$name" 2>/dev/null || true)
+  done
+  fail "needs Python 3.11 or newer with its venv module (Debian: apt install python3-venv); found: ${tried:-; none}"
+}
+
+# Sets $python: the active environment's where fashionlib is installed, else that of .venv, which is made once.
+choose_python() {
+  local wanted base quiet=--quiet marker=.venv/.fashionlib-installed
+  local installed='import sys, importlib.util as u; sys.exit(sys.version_info < (3, 11) or not u.find_spec("fashionlib"))'
+  # -I, because what merely lies in the current folder or on PYTHONPATH is not installed
+  if [[ -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]] && python -I -c "$installed" 2>/dev/null; then
+    python=$(command -v python)
+    say "using the active environment: $python"
+    return
+  fi
+  python=$repo/.venv/bin/python
+  wanted=$(cat pyproject.toml constraints.txt | cksum)
+  if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    [[ ! -f $marker || $(<"$marker") != "$wanted" ]] || return 0
+    say "completing .venv: it is unfinished, or pyproject.toml or constraints.txt changed"
+  else
+    base=$(find_python)
+    say "making .venv with $base, this once: some minutes, about 7 GB"
+    "$base" -m venv --clear .venv
+  fi
+  rm -f "$marker" # it says "complete", which .venv is not until pip has ended
+  if [[ -t 1 ]]; then quiet=""; fi
+  "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip --upgrade >/dev/null
+  "$python" -m pip install --no-input $quiet -c constraints.txt -e ".[all]" ||
+    fail "the installation did not finish (see pip's message above); run this again to complete .venv"
+  printf '%s\n' "$wanted" >"$marker"
+}
+
+need() { # modules that an environment made by hand may lack
+  "$python" -c 'import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))' "$@" ||
+    fail "$python lacks one of $*; run: $python -m pip install -c constraints.txt -e '.[all]'"
+}
+
+profile="" only="" fresh="" testing="" data=${FASHION_DATA:-}
+while (($#)); do
+  case $1 in
+    -h | --help) usage; exit ;;
+    --test)
+      [[ -z $profile$only$fresh ]] || fail "--test takes no profile, --only or --fresh; what follows it goes to pytest"
+      testing=1; shift; break ;;
+    --only=* | --data=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+    --fresh) fresh=1 ;;
+    --only) [[ ${2:-} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "--only needs a notebook's number, such as 07"; only+=,$2; shift ;;
+    --data)
+      data=$(absolute "${2:-}")
+      [[ -n ${2:-} && -d $data ]] || fail "--data needs a folder; there is no '${2:-}'"
+      shift ;;
+    -*) fail "unknown option $1; there are --only, --fresh, --data, --test and --help" ;;
+    *) [[ -z $profile ]] || fail "one profile at a time, not both $profile and $1"; profile=$1 ;;
+  esac
+  shift
+done
+
+if [[ -n $data ]]; then FASHION_DATA=$(absolute "$data") && export FASHION_DATA; fi
+profile=${profile:-demo} settings=notebooks/profiles/${profile:-demo}.yaml chosen=()
+if [[ -z $testing ]]; then
+  [[ -f $settings ]] || fail "unknown profile $profile; there are:$(names notebooks/profiles/*.yaml)"
+  for notebook in notebooks/[0-9]*.ipynb; do
+    number=${notebook#*/} number=${number%%_*}
+    if [[ -z $only || ,$only, == *,"$number",* ]]; then chosen+=("$notebook"); fi
+  done
+  for number in ${only//,/ }; do
+    [[ " ${chosen[*]-}" == *" notebooks/${number}_"* ]] ||
+      fail "--only $number: no such notebook; there are:$(names notebooks/[0-9]*.ipynb)"
+  done
+fi
+
+choose_python
+# The code beside this script is what runs, also where another copy of fashionlib is installed.
+export PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1
+
+if [[ -n $testing ]]; then
+  need pytest ruff nbclient
+  "$python" -m ruff check .
+  "$python" -m pytest -q "$@"
+  say "tests passed in $(minutes $SECONDS)"
+  exit
+fi
+
+need papermill ipykernel
+"$python" notebooks/check_profile.py "$settings"
+if [[ -n $fresh ]]; then
+  finished=("results/$profile/runs")
+  if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, runs/07*
+    finished=()
+    for number in ${only//,/ }; do finished+=("results/$profile/runs/$number"*); done
+  fi
+  say "--fresh: removing ${finished[*]-nothing, no finished run is named after --only}"
+  rm -rf ${finished[@]+"${finished[@]}"}
+fi
+
+# The kernel named python3 is this interpreter's own, whatever is registered for the user. A foreign
+# MPLBACKEND would keep the figures out of the executed notebooks.
+JUPYTER_PATH=$("$python" -c 'import sys; print(sys.prefix)')/share/jupyter${JUPYTER_PATH:+:$JUPYTER_PATH}
+export JUPYTER_PATH
+unset MPLBACKEND
+out=results/$profile/notebooks
+mkdir -p "$out/.running"
+for notebook in "${chosen[@]}"; do
+  name=$(basename "$notebook" .ipynb) began=$SECONDS running=$out/.running/$(basename "$notebook")
+  say "$name ($profile)"
+  rm -f "$running"
+  # What the notebook prints goes to the log as it is; papermill itself speaks up only about errors.
+  if "$python" -m papermill "$notebook" "$running" -k python3 --cwd notebooks -f "$settings" \
+    -r profile "$profile" -r data_root "${FASHION_DATA:-$repo/data}" -r results_root "$repo/results" \
+    --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
+    mv -f "$running" "$out/$name.ipynb"
+    rm -f "$out/$name.failed.ipynb"
+    say "$name done in $(minutes $((SECONDS - began)))"
+  else
+    [[ ! -f $running ]] || mv -f "$running" "$out/$name.failed.ipynb"
+    rmdir "$out/.running" 2>/dev/null || true
+    fail "$name.ipynb failed on profile $profile; as far as it came: $out/$name.failed.ipynb"
+  fi
+done
+rmdir "$out/.running" 2>/dev/null || true
+say "all done in $(minutes $SECONDS); results are in results/$profile"
