@@ -39,7 +39,7 @@ END
 # Prints the first Python that works: a name on the PATH may be too old, or a shim that leads nowhere.
 find_python() {
   local name tried=""
-  for name in python3.13 python3.12 python3.11 python3 python; do
+  for name in python3.11 python3.12 python3.13 python3 python; do # the tested version first
     if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$name"
       return
@@ -153,8 +153,7 @@ for notebook in "${chosen[@]}"; do
   rm -f "$running"
   # What the notebook prints goes to the log as it is; papermill itself speaks up only about errors.
   if "$python" -m papermill "$notebook" "$running" -k python3 --cwd notebooks -f "$settings" \
-    -r profile "$profile" -r data_root "${FASHION_DATA:-$repo/data}" -r results_root "$repo/results" \
-    --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
+    -r profile "$profile" --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
     mv -f "$running" "$out/$name.ipynb"
     rm -f "$out/$name.failed.ipynb"
     say "$name done in $(minutes $((SECONDS - began)))"

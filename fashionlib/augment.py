@@ -74,9 +74,10 @@ def shrink(images: Tensor, scale: float) -> Tensor:
 def uniform_numbers(seed: int, epoch: int, samples: np.ndarray, draws: int) -> np.ndarray:
     """Random numbers (B, draws) in [0, 1), float32, that depend on (seed, epoch, sample) and nothing else: not on the
     batch a sample is in, nor on what ran before. SplitMix64 (Steele, Lea, Flood, 2014) as a hash."""
-    key = _mix(np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) ^ _mix(np.array([epoch], np.uint64)))
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    key = _mix(np.array([seed], np.uint64) * golden ^ _mix(np.array([epoch], np.uint64)))
     each = _mix(key ^ _mix(np.asarray(samples).astype(np.uint64) + np.uint64(1)))
-    numbers = _mix(each[:, None] + np.arange(1, draws + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    numbers = _mix(each[:, None] + np.arange(1, draws + 1, dtype=np.uint64) * golden)
     return ((numbers >> np.uint64(40)) * np.float32(2**-24)).astype(np.float32)
 
 

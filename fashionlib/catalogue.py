@@ -42,8 +42,8 @@ class Catalogue:
     rejected: rows that are not in ``table``, each with its reason.
     facts: anything worth reporting beside a result (split, seed, crop, ...).
 
-    Raises ``CatalogueError`` for a missing column, an unknown split, an empty training split, a repeated image, or a
-    task without classes.
+    Raises ``CatalogueError`` for a missing column, an unknown split, an empty training split, a row that names no image
+    or one that another row names.
     """
 
     def __init__(
@@ -69,6 +69,9 @@ class Catalogue:
             if column not in self.table:
                 there = ", ".join(map(str, self.table.columns))
                 raise CatalogueError(f"{self.name}: column {column!r} is missing; the table has {there}")
+        nowhere = self.table["image"].isna()
+        if nowhere.any():
+            raise CatalogueError(f"{self.name}: row {int(nowhere.idxmax())} names no image")
         strange = ~self.table["split"].isin(SPLITS)
         if strange.any():
             row = int(strange.idxmax())
@@ -118,9 +121,10 @@ class Catalogue:
         """What the image source holds for a row."""
         return self.images.read(self.table.at[row, "image"])
 
-    def with_split(self, split: Sequence[str], **facts) -> Catalogue:
+    def with_split(self, assignment: Sequence[str], **facts) -> Catalogue:
         """The same images under another split; classes are learned again."""
-        return self._copy(table=self.table.assign(split=np.asarray(split, dtype=object)), facts={**self.facts, **facts})
+        table = self.table.assign(split=np.asarray(assignment, dtype=object))
+        return self._copy(table=table, facts={**self.facts, **facts})
 
     def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> Catalogue:
         """A copy without some rows, which are listed with their reasons in ``rejected``."""
@@ -134,7 +138,7 @@ class Catalogue:
         )
 
     def sample(self, n: int, seed: int = 0) -> Catalogue:
-        """At most n rows, drawn from every split in proportion; for trying things out. The rest is left aside, not
+        """About n rows, drawn from every split in proportion; for trying things out. The rest is left aside, not
         rejected, and ``facts`` says so."""
         if n >= len(self):
             return self
@@ -150,7 +154,7 @@ class Catalogue:
     def fingerprint(self) -> str:
         """SHA-256 of the table and of the images' own fingerprint: equal if and only if the data is."""
         digest = hashlib.sha256(self.images.fingerprint.encode())
-        digest.update(self.table.to_csv(index=False).encode())
+        digest.update(table_bytes(self.table))
         return digest.hexdigest()
 
     @cached_property
@@ -182,6 +186,14 @@ class Catalogue:
                     }
                 )
         return pd.DataFrame(rows)
+
+
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """What a fingerprint is made of: the table as CSV, and which cells are empty text, since CSV writes a missing value
+    the same way."""
+    rows, columns = np.nonzero((table == "").to_numpy())
+    empty = "".join(f"{row} {table.columns[column]}\n" for row, column in zip(rows, columns, strict=True))
+    return table.to_csv(index=False).encode() + empty.encode()
 
 
 def auxiliary(task: Task) -> Task:

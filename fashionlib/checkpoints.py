@@ -76,6 +76,8 @@ class CheckpointFolder:
         for path in self.paths():
             _sum_path(path).unlink(missing_ok=True)
             path.unlink()
+        for part in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
+            part.unlink()
 
 
 def _sum_path(path: Path) -> Path:

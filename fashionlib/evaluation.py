@@ -113,6 +113,24 @@ def accuracy_table(predictions: Predictions, bootstrap: int = 1000, seed: int = 
     return pd.DataFrame(rows)
 
 
+def paired_differences(first: Predictions, second: Predictions, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """One row per label that both predict: accuracy of the first minus the second on the same images, with its 95%
+    interval from a paired bootstrap over images. Raises ``ValueError`` if the images differ."""
+    if not np.array_equal(first.rows, second.rows):
+        raise ValueError("a paired comparison needs predictions of the same images in the same order")
+    one, two = first.labels(), second.labels()
+    rows = []
+    for label in [name for name in one if name in two]:
+        (_, index, truth), (_, other, _) = known(*one[label]), known(*two[label])
+        better = (index == truth).astype(int) - (other == truth)
+        # resampling rows is drawing how often each difference (-1, 0, 1) occurs
+        shares = [np.mean(better == value) for value in (-1, 0, 1)]
+        draws = np.random.default_rng(seed).multinomial(len(better), shares, bootstrap) @ [-1, 0, 1] / len(better)
+        low, high = np.percentile(draws, [2.5, 97.5])
+        rows.append({"task": label, "difference": better.mean(), "ci_low": low, "ci_high": high})
+    return pd.DataFrame(rows)
+
+
 def exact_match(predictions: Predictions, labels: tuple[str, ...], bootstrap: int = 1000, seed: int = 0) -> dict:
     """Share of images with all of ``labels`` right, with its 95% interval, over images that have all of them."""
     found = predictions.labels()
@@ -154,7 +172,7 @@ def confusions(predictions: Predictions, label: str, top: int = 12) -> pd.DataFr
     pairs = pd.DataFrame({"true": classes[truth[seen]], "predicted": classes[index[seen]]})
     size = pairs["true"].value_counts()
     wrong = pairs[pairs["true"] != pairs["predicted"]].value_counts().head(top).reset_index(name="images")
-    return wrong.assign(share_of_true=wrong["images"] / wrong["true"].map(size))
+    return wrong.assign(share_of_true=wrong["images"] / wrong["true"].map(size).astype(float))
 
 
 def majority_table(data: ImageData, labels: tuple[str, ...], split: str = "test") -> pd.DataFrame:

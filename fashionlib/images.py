@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .catalogue import Catalogue
+from .catalogue import Catalogue, table_bytes
 from .progress import progress
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -46,13 +46,13 @@ def decode(data: bytes, source: str, max_pixels: int = MAX_PIXELS) -> Image.Imag
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
-    except BadImage:
+    except (BadImage, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise BadImage(f"{source}: too many pixels ({error}); make it smaller") from None
     except UnidentifiedImageError:
         raise BadImage(f"{source}: not a JPEG, PNG or WebP image, whatever its name says") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # on damaged metadata Pillow raises many kinds, struct.error among them
         raise BadImage(f"{source}: damaged image ({error}); replace the file") from None
 
 
@@ -64,25 +64,47 @@ def fit_to(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
 
 
 class FolderImages:
-    """Image files below a folder; locations are paths relative to it."""
+    """Image files below a folder; locations are paths relative to it.
+
+    The fingerprint is made of the files' names, sizes and times of change, not of their content, which would mean to
+    read everything; hidden files do not count. Nothing else should be written into the folder.
+    """
 
     def __init__(self, root: str | Path):
         self.root = Path(root).resolve()
 
     @property
     def fingerprint(self) -> str:
-        return f"folder {self.root.name}"
+        digest = hashlib.sha256()
+        for entry in _files(self.root):
+            stat = entry.stat(follow_symlinks=False)
+            digest.update(f"{entry.path[len(str(self.root)) :]}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
     def read(self, location: str) -> bytes:
-        path = (self.root / location).resolve()
-        if not path.is_relative_to(self.root):
-            raise BadImage(f"{location}: the path leaves the data folder {self.root}")
         try:
+            path = (self.root / location).resolve()
+            if not path.is_relative_to(self.root):
+                raise BadImage(f"{location}: the path leaves the data folder {self.root}")
             return path.read_bytes()
+        except BadImage:
+            raise
         except FileNotFoundError:
             raise BadImage(f"{location}: no such file in {self.root}") from None
         except OSError as error:
             raise BadImage(f"{location}: cannot be read ({error.strerror})") from None
+        except (ValueError, RuntimeError) as error:  # a zero byte in the name, a loop of links
+            raise BadImage(f"{location!r}: not a path ({error})") from None
+
+
+def _files(folder: str | Path) -> Iterator[os.DirEntry]:
+    """The files below a folder, hidden ones apart, in the order of their names; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from _files(entry.path)
+            elif not entry.name.startswith("."):
+                yield entry
 
 
 class ImageData:
@@ -103,15 +125,15 @@ class ImageData:
         """SHA-256 of images, their size and order, split, and labels: of all columns or of the given ones."""
         table = self.catalogue.table if columns is None else self.catalogue.table[["image", "split", *columns]]
         digest = hashlib.sha256(f"{self.catalogue.image_fingerprint} {self.size} {CACHE_VERSION}".encode())
-        digest.update(table.to_csv(index=False).encode())
+        digest.update(table_bytes(table))
         return digest.hexdigest()
 
     def fetch(self, rows: np.ndarray) -> torch.Tensor:
         """The pixels of some rows: uint8 (B, H, W, 3)."""
         return torch.from_numpy(self.pixels[self.position[rows]])
 
-    def with_split(self, split, **facts) -> ImageData:
-        return ImageData(self.catalogue.with_split(split, **facts), self.pixels, self.position)
+    def with_split(self, assignment: Sequence[str], **facts) -> ImageData:
+        return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position)
 
 
 def cache_images(
@@ -129,10 +151,11 @@ def cache_images(
     key = hashlib.sha256(f"{catalogue.image_fingerprint} {size} {max_pixels} {CACHE_VERSION}".encode()).hexdigest()
     final = folder / f"{catalogue.name}-{size[0]}x{size[1]}-{key[:12]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{final}.lock"):
-            if not (final / "pixels.npy").exists():
-                _build(catalogue, size, final, max_pixels)
+        if not (final / "pixels.npy").exists():  # a finished cache may be on a read-only disk
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{final}.lock"):
+                if not (final / "pixels.npy").exists():
+                    _build(catalogue, size, final, max_pixels)
     except OSError as error:
         raise OSError(error.errno, f"the pixel cache cannot be written ({error.strerror})", str(final)) from error
     pixels = np.load(final / "pixels.npy", mmap_mode="r")
@@ -144,12 +167,14 @@ def cache_images(
 
 
 def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels: int) -> None:
+    for unfinished in (final, *final.parent.glob(f"{final.name}.*.part")):  # of a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     aside = final.with_name(f"{final.name}.{os.getpid()}.part")
-    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         shape = (len(catalogue), size[1], size[0], 3)
         pixels = np.lib.format.open_memmap(aside / "pixels.npy", "w+", np.uint8, shape)
+        _reserve(aside / "pixels.npy")
         bad = []
 
         def one(row: int) -> None:
@@ -170,3 +195,11 @@ def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels:
         os.replace(aside, final)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _reserve(file: Path) -> None:
+    """Claim the disk space of a memory map, whose file is sparse: to write into it on a full disk would not be an
+    error but the end of the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with open(file, "r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)

@@ -13,8 +13,8 @@ from .settings import Settings, Stage
 
 
 class LossWeights(nn.Module):
-    """The total loss: a weighted sum, or with ``"uncertainty"`` sum of exp(-s) L + s / 2 with a learned s for each task,
-    s being the log of the task's variance (Kendall, Gal, Cipolla, 2018, eq. 10 for classification)."""
+    """The total loss: a weighted sum, or with ``"uncertainty"`` the sum of exp(-s) L + s / 2 with a learned s for each
+    task, the log of its variance (Kendall, Gal, Cipolla, 2018, eq. 10 for classification)."""
 
     def __init__(self, weights: str | Mapping[str, float], tasks: tuple[str, ...]):
         super().__init__()

@@ -31,7 +31,7 @@ def image_montage(images: np.ndarray, titles: Sequence[str] | None = None, colum
         axes = _image(figure, place(k, width), pixels)
         if titles is not None:
             for line, text in enumerate(str(titles[k]).split("\n")):
-                _text_below(axes, line, shorten(text, int(width * 22)))
+                _text_below(axes, line, shorten(text, int(width * 19)))
     return figure
 
 
@@ -57,7 +57,7 @@ def catalogue_montage(data: ImageData, by: str, n: int = 8, seed: int = 0, class
                 _beside(axes, 0.5, 4, shorten(name, 18), ha="right", size=8)
                 _beside(axes, 0.5, -6, f"{count:,} images", ha="right", color=GREY)
     if more > 0:
-        figure.text(0, 0, f"and {more} more classes of {by}", fontsize=7, color=GREY, va="bottom")
+        _foot(figure, f"and {more} more classes of {by}")
     return figure
 
 
@@ -72,7 +72,7 @@ def prediction_montage(
     if not labels:
         raise ValueError("prediction_montage: these predictions hold no label with one class per image")
     rows = predictions.rows[:n]
-    texts = [[line for label in labels for line in _verdict(data, predictions, found, label, k)] for k in range(len(rows))]
+    texts = [sum((_verdict(data, predictions, found, label, k) for label in labels), []) for k in range(len(rows))]
     columns = min(4, len(rows))
     cell = TEXT_WIDTH / 4
     width = 0.6
@@ -83,9 +83,9 @@ def prediction_montage(
     for k, pixels in enumerate(data.fetch(rows).numpy()):
         axes = _image(figure, place(k, width), pixels)
         for line, (text, colour) in enumerate(texts[k]):
-            _beside(axes, 1, -line * LINE, text, va="top", color=colour)
-    key = f"From top to bottom: {', '.join(labels)}."
-    figure.text(0, 0, f"{key}\n× wrong, with the true class below it; ? true class not known", fontsize=SMALL)
+            _beside(axes, 1, -(line + 0.8) * LINE, text, va="baseline", color=colour)
+    key = f"{'Predicted' if len(labels) == 1 else 'From top to bottom:'} {', '.join(labels)}."
+    _foot(figure, f"{key}\n× wrong, with the true class below it; ? true class not known")
     return figure
 
 
@@ -106,7 +106,7 @@ def duplicate_pairs(data: ImageData, pairs: np.ndarray, n: int = 12, labels: Seq
     lines = 1 + max((min(len(names), most) for names in differing), default=0)
     cell = TEXT_WIDTH / columns
     width = cell * 0.45
-    figure, place = _grid(len(pairs), columns, cell, width * data.size[1] / data.size[0], lines + 0.6)
+    figure, place = _grid(len(pairs), columns, cell, width * data.size[1] / data.size[0], lines + 0.6, foot=0.16)
     for k, (pair, names) in enumerate(zip(pairs, differing, strict=True)):
         left, bottom, w, h = place(k, width)
         for side, row in enumerate(pair):
@@ -116,6 +116,7 @@ def duplicate_pairs(data: ImageData, pairs: np.ndarray, n: int = 12, labels: Seq
             for line, name in enumerate(names[:most], start=1):
                 value = table.at[row, name]
                 _text_below(axes, line, shorten("unknown" if value is None or value != value else value, 15))
+    _foot(figure, "Bold: the split of each image. Below it: the labels in which the two differ.")
     return figure
 
 
@@ -159,10 +160,13 @@ def _image(figure: Figure, box: tuple[float, float, float, float], pixels: np.nd
     return axes
 
 
+def _foot(figure: Figure, text: str) -> None:
+    figure.text(0, 0.02 / figure.get_figheight(), text, fontsize=SMALL, color=GREY, va="bottom")
+
+
 def _text_below(axes: Axes, line: int, text: str, **look) -> None:
-    axes.annotate(
-        text, (0, 0), (0, -2 - line * LINE), "axes fraction", "offset points", va="top", fontsize=SMALL, **look
-    )
+    look = {"va": "baseline", "fontsize": SMALL, **look}
+    axes.annotate(text, (0, 0), (0, -1 - (line + 1) * LINE), "axes fraction", "offset points", **look)
 
 
 def _beside(axes: Axes, side: float, up: float, text: str, ha: str = "left", size: float = SMALL, **look) -> None:

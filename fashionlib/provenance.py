@@ -47,10 +47,11 @@ def data_facts(data) -> dict[str, object]:
         return plain(data)
     catalogue = getattr(data, "catalogue", data)
     size = {} if catalogue is data else {"size": list(data.size)}
+    fingerprint = catalogue.fingerprint if catalogue is data else data.fingerprint()
     counts = catalogue.table["split"].value_counts(sort=False).to_dict()
     columns = [name for name in catalogue.table.columns if name not in ("image", "split")]
     opened = {**catalogue.facts, **size, "columns": columns}
-    return plain({"name": catalogue.name, "fingerprint": data.fingerprint, "images": counts, **opened})
+    return plain({"name": catalogue.name, "fingerprint": fingerprint, "images": counts, **opened})
 
 
 def run_facts(run) -> dict[str, object]:

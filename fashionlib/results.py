@@ -8,7 +8,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,12 +69,11 @@ class Results:
         same bytes; it stays open, so that the notebook shows it."""
         import matplotlib as mpl
 
-        with mpl.rc_context({"pdf.fonttype": 42, "pdf.compression": 9}):
-            self._write(
-                "figures", name, ".png", lambda f: figure.savefig(f, format="png", dpi=150, metadata={"Software": None})
-            )
-            undated = {"CreationDate": None, "Creator": None, "Producer": None}
-            self._write("figures", name, ".pdf", lambda f: figure.savefig(f, format="pdf", dpi=150, metadata=undated))
+        png = {"format": "png", "dpi": 150, "metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
+        self._write("figures", name, ".png", lambda file: figure.savefig(file, **png))
+        pdf = {"format": "pdf", "metadata": {"CreationDate": None, "Creator": None, "Producer": None}}
+        with mpl.rc_context({"pdf.fonttype": 42, "pdf.compression": 9}), _images_as_they_are(figure):
+            self._write("figures", name, ".pdf", lambda file: figure.savefig(file, **pdf))
 
     def record(self, **facts) -> None:
         """State what the artefacts written from now on come from.
@@ -84,6 +84,7 @@ class Results:
         Raises ``ValueError`` if another notebook of this profile was made from other data under the same name.
         """
         runs = facts.pop("runs", ())
+        runs = runs.values() if isinstance(runs, Mapping) else runs
         for run in runs if isinstance(runs, Iterable) else [runs]:
             self._runs[run.run_dir.name] = run_facts(run)
         if facts.get("data") is not None:
@@ -151,7 +152,8 @@ class Results:
             return empty
         except (ValueError, TypeError) as error:
             raise ValueError(
-                f"{self.manifest_path} is damaged ({error}); ./run_all.sh {self.profile} --fresh makes all results anew"
+                f"{self.manifest_path} is damaged ({error}); remove it and make all results anew: "
+                f"./run_all.sh {self.profile} --fresh"
             ) from None
 
     def _check_data(self, described: list[dict]) -> None:
@@ -163,10 +165,24 @@ class Results:
                     same_way = _without_content(old) == _without_content(new)
                     if entry["notebook"] != self.notebook and same_way and old["fingerprint"] != new["fingerprint"]:
                         raise ValueError(
-                            f"the data {new['name']!r} has changed: {path} of notebook {entry['notebook']} was made from "
-                            f"fingerprint {old['fingerprint'][:12]}, notebook {self.notebook} now has "
-                            f"{new['fingerprint'][:12]}; ./run_all.sh {self.profile} --fresh makes all results anew"
+                            f"the data {new['name']!r} has changed: {path} of notebook {entry['notebook']} was made "
+                            f"from fingerprint {old['fingerprint'][:12]}, notebook {self.notebook} now has "
+                            f"{new['fingerprint'][:12]}. Make all results anew: ./run_all.sh {self.profile} --fresh, "
+                            f"or remove {self.manifest_path} and run the notebooks"
                         )
+
+
+@contextmanager
+def _images_as_they_are(figure: Figure) -> Iterator[None]:
+    """Thumbnails go into a PDF with the pixels they have, not enlarged: a third of the size, and no less sharp."""
+    images = [(image, image.get_interpolation()) for axes in figure.axes for image in axes.images]
+    try:
+        for image, _ in images:
+            image.set_interpolation("none")
+        yield
+    finally:
+        for image, interpolation in images:
+            image.set_interpolation(interpolation)
 
 
 def _without_content(data: dict) -> dict:

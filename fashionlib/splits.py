@@ -16,8 +16,9 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     """One of ``train``, ``val``, ``test`` for every row, stratified: each stratum is split 70/15/15.
 
     A stratum with fewer than 7 rows cannot be: its first row (in a shuffled order) is for training, so that every
-    class is seen there, and its other rows are pooled with those of the other rare strata and split together.
-    Raises ``ValueError`` with fewer than 7 rows in all.
+    class is seen there, and its other rows are pooled with those of the other rare strata and split together (a pool
+    of one or two rows is for training). Without enough rows to give every stratum a place in validation and test,
+    rows are split without regard to strata. Raises ``ValueError`` with fewer than 7 rows in all.
     """
     strata = pd.Series(strata).fillna("").astype(str).reset_index(drop=True)
     n = len(strata)
@@ -27,8 +28,12 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     rare = strata.map(strata.value_counts()) < RARE
     first = ~strata.iloc[order].duplicated().sort_index()  # the first row of each stratum in shuffled order
     forced = (rare & first).to_numpy()
+    if (rare & ~first).sum() < 3:  # they must not cost the others their stratification
+        forced = rare.to_numpy()
     pool = np.flatnonzero(~forced)
     held = int(np.ceil(SHARE * n))
+    if len(pool) <= 2 * held:  # nearly every row is a class of its own: not all can be in training
+        pool = np.arange(n)
     pooled = strata.mask(rare, "")[pool]
     if (pooled.value_counts() < 3).any() or len(pool) < 2 * held + pooled.nunique() or held < pooled.nunique():
         pooled = pd.Series("", index=pool)  # too small to stratify

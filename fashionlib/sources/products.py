@@ -27,6 +27,7 @@ from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 TAXONOMY = ("masterCategory", "subCategory", "articleType")
 SEVEN = ("gender", *TAXONOMY, "baseColour", "season", "usage")
 COLUMNS = ("id", "gender", *TAXONOMY, "baseColour", "season", "year", "usage", "productDisplayName")
+FOLDER = "fashion-product-images-small"
 REPOSITORY = "ashraq/fashion-product-images-small"
 REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
 SHARDS = (
@@ -80,13 +81,17 @@ def name_words(name: str | None) -> str | None:
 
 
 def _find(root: Path) -> Path:
-    for folder in (root, root / "fashion-product-images-small"):
+    for folder in (root, root / FOLDER):
         if list(folder.glob("data/train-*.parquet")) or (folder / "styles.csv").exists():
             return folder
     raise CatalogueError(
-        f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / 'fashion-product-images-small'}; "
-        f"run `python -m fashionlib download products --data {root}`, or unpack Kaggle's archive there"
+        f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / FOLDER}; "
+        f"{_fetch(root)}, or unpack Kaggle's archive there"
     )
+
+
+def _fetch(root: Path) -> str:
+    return f"run `python -m fashionlib download products --data {root}`"
 
 
 def clean_labels(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,12 +133,22 @@ class ParquetImages:
 
 
 def _read_parquet(folder: Path):
+    import pyarrow
     import pyarrow.parquet as pq
 
     parts = []
     images = ParquetImages(folder)
+    wanted = re.search(r"-of-(\d+)", images.files[0].name)
+    if wanted and len(images.files) < int(wanted[1]):
+        there = ", ".join(file.name for file in images.files)
+        raise CatalogueError(
+            f"{folder / 'data'}: {int(wanted[1])} files belong here, there is {there}; {_fetch(folder.parent)}"
+        )
     for file in images.files:
-        there = pq.read_schema(file).names
+        try:
+            there = pq.read_schema(file).names
+        except pyarrow.ArrowInvalid as error:
+            raise CatalogueError(f"{file}: not a whole parquet file ({error}); {_fetch(folder.parent)}") from None
         for column in (*COLUMNS, "image"):
             if column not in there:
                 raise CatalogueError(f"{file}: column {column!r} is missing; the file has {', '.join(there)}")
@@ -143,7 +158,7 @@ def _read_parquet(folder: Path):
 
 
 def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Kaggle's ``styles.csv``: (table, rejected rows).
+    """Kaggle's ``styles.csv``: (table, rejected rows); the table's index is the number of the line.
 
     The file has no quotes, so a comma in the last column, productDisplayName, splits it: everything from the tenth
     field on is the name. That recovers rows that a CSV parser throws away. A row with fewer fields, an ``id`` that is
@@ -156,7 +171,7 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 raise CatalogueError(f"{path}: column {column!r} is missing; the header has {', '.join(header)}")
         if header[-1] != "productDisplayName":
             raise CatalogueError(f"{path}: productDisplayName must be the last column, since it may hold commas")
-        rows, rejected, seen = [], [], set()
+        rows, places, rejected, seen = [], [], [], set()
         for number, line in enumerate(lines, start=2):
             fields = line.rstrip("\r\n").split(",", len(header) - 1)
             image = f"{fields[0]}.jpg"
@@ -169,9 +184,10 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             else:
                 seen.add(fields[0])
                 rows.append(fields)
+                places.append(number)
                 continue
             rejected.append((str(path), number, image, f"{path.name} line {number}: {reason}"))
-    table = pd.DataFrame(rows, columns=header, dtype=object)
+    table = pd.DataFrame(rows, columns=header, index=pd.Index(places, name="line"), dtype=object)
     return table, pd.DataFrame(rejected, columns=REJECTED)
 
 
@@ -184,7 +200,7 @@ def _read_kaggle(folder: Path):
     gone = pd.DataFrame(
         {
             "source": str(path),
-            "row": table.index[absent] + 2,
+            "row": table.index[absent],
             "image": table["image"][absent],
             "reason": "no file of that name in images/",
         },

@@ -1,6 +1,7 @@
 """The synthetic catalogue: garments drawn on demand, nothing to download.
 
-It has the columns of Fashion Product Images, the labels of the thesis pipeline (category, attributes, item), and as many
+It has the columns of Fashion Product Images, the labels of the thesis pipeline (category, attributes, item),
+and as many
 items and views as are asked for. Its pixels are never stored: a location names the seed, and drawing is quick.
 """
 
@@ -18,10 +19,11 @@ from ..catalogue import Catalogue
 from ..images import BadImage
 from ..splits import grouped_split, random_split
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
-from .drawing import draw, random_view
+from .garments.drawing import draw
+from .garments.shapes import Garment
+from .garments.views import random_view
+from .garments.wardrobe import product
 from .products import SEVEN, TAXONOMY, name_words
-from .shapes import Garment
-from .wardrobe import product
 
 EDITION = 1  # raise it when drawing changes: pixel caches and finished runs of older pictures are then not reused
 WORD_MINIMUM = 10  # training images that a word of productDisplayName needs to become an auxiliary target

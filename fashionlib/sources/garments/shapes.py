@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 Path = Sequence[tuple]
 
+
 def _steps(n: int) -> list[tuple[float, float, float]]:
     """Weights of a quadratic curve's three points at n places along it."""
     return [((1 - i / n) ** 2, 2 * (1 - i / n) * (i / n), (i / n) ** 2) for i in range(1, n + 1)]
@@ -34,6 +35,7 @@ class Garment:
     length: str = "regular"  # short, regular, long
     fit: str = "straight"  # straight, fitted, small (children's proportions)
     sporty: bool = False  # contrast stripes
+    tint: float = 0.0  # of the colour: -1 dark and muted to 1 bright and strong
     seed: int = 0
 
 
@@ -41,7 +43,8 @@ class Garment:
 class Part:
     """One layer of a garment, painted in list order.
 
-    `paint` is "cloth" (colour and pattern), "plain" (colour alone), "accent", or an (r, g, b) in 0..1; `tone` multiplies
+    `paint` is "cloth" (colour and pattern), "plain" (colour alone), "accent",
+    or an (r, g, b) in 0..1; `tone` multiplies
     it. `depth` is how padded the layer looks; 0 draws it flat, which suits seams, prints and buttons.
     """
 

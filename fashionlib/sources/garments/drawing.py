@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from . import accessories, bottoms, footwear, tops
+from . import accessories, bottoms, footwear, outerwear, tops
 from .fabrics import cloth, shade
 from .shapes import Garment, Part, flatten
+from .views import View
 
 SILHOUETTES: dict[str, Callable[[Garment, np.random.Generator], tuple[list[Part], list]]] = {
     **tops.SILHOUETTES,
+    **outerwear.SILHOUETTES,
     **bottoms.SILHOUETTES,
     **footwear.SILHOUETTES,
     **accessories.SILHOUETTES,
@@ -31,43 +32,6 @@ _T = np.linspace(0, 1, 9)[:, None]
 CURVE = np.concatenate([(1 - _T) ** 2, 2 * _T * (1 - _T), _T**2], axis=1)  # (9, 3), a quadratic Bezier curve
 SLOPE = np.concatenate([2 * _T - 2, 2 - 4 * _T, 2 * _T], axis=1)  # and its derivative
 TAPER = np.sin(np.pi * _T[:, 0])
-
-
-@dataclass(frozen=True)
-class View:
-    """How the camera sees the garment. The default is the plain front view."""
-
-    rotation: float = 0.0  # degrees, clockwise
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)  # percent of the picture's height
-    squeeze: float = 1.0  # narrower than seen from the front: a turned mannequin
-    flip: bool = False
-    crop: float = 1.0  # above 1: a close-up around `focus`
-    focus: tuple[float, float] = (0.0, 45.0)
-    brightness: float = 1.0
-    warmth: float = 0.0  # -1 bluish to 1 yellowish light
-    light: float = -35.0  # degrees from straight above, negative from the left
-    seed: int = 0  # grain
-
-
-def random_view(rng: np.random.Generator, number: int = 0) -> View:
-    """A view of an item: number 0 is the near-frontal catalogue photo, later ones stray further."""
-    far = min(number, 1)
-    rotation, dx, dy, warmth = rng.normal(0, 1, 4)
-    scale, squeeze, bright, light, zoom, fx, fy = rng.random(7)
-    return View(
-        rotation=float(rotation * (1.5 + 4.5 * far)),
-        scale=float(0.93 + 0.1 * scale - 0.08 * far * squeeze),
-        shift=(float(dx * (0.6 + 1.2 * far)), float(dy * (0.6 + 1.2 * far))),
-        squeeze=float(1 - 0.16 * far * squeeze),
-        flip=bool(far and rng.random() < 0.5),
-        crop=float(1.25 + 0.5 * zoom) if number > 1 and rng.random() < 0.4 else 1.0,
-        focus=(float(12 * fx - 6), float(32 + 26 * fy)),
-        brightness=float(0.9 + 0.16 * bright),
-        warmth=float(np.clip(warmth / 2, -1, 1)),
-        light=float(-70 + 140 * light),
-        seed=int(rng.integers(2**31)),
-    )
 
 
 def draw(garment: Garment, view: View | None = None, size: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -82,7 +46,7 @@ def draw(garment: Garment, view: View | None = None, size: tuple[int, int] = (60
     matrix, origin = _pose(view, size, unit)
     light = math.sin(math.radians(view.light)) * unit, -math.cos(math.radians(view.light)) * unit  # towards the light
 
-    base, accent = shade(garment.colour, rng), shade(garment.accent, rng)
+    base, accent = shade(garment.colour, rng, garment.tint), shade(garment.accent, rng, garment.tint)
     paints = {"cloth": base, "plain": base, "accent": accent}
     sheets = _sheets(parts, paints, size, matrix, origin, light)
     sharp, level, covered = _floats(sheets[1]), _blur(sheets[1], 1.7 * unit), _floats(sheets[2])
@@ -96,11 +60,11 @@ def draw(garment: Garment, view: View | None = None, size: tuple[int, int] = (60
     if garment.pattern != "solid":
         u, v = _garment_coordinates(size, matrix, origin)
         if crease is not None:  # patterns follow the folds
-            u, v = u + 1.4 * crease, v + 1.8 * crease
+            u, v = u + 1.2 * crease, v + 1.2 * crease
         colour = colour + (cloth(garment, base, accent, u, v, 1 / unit, rng) - base) * (flat[3] * TONES)
     np.clip(lean, -0.42, 0.5, out=lean)
 
-    near, far = _blur(sheets[2], 2.6 * unit), _moved(_blur(sheets[2], 7 * unit), -3 * light[0], 5 * unit)
+    near, far = _blur(sheets[2], 2.6 * unit, True), _moved(_blur(sheets[2], 7 * unit, True), -3 * light[0], 5 * unit)
     hidden = 1 - 1.5 * np.maximum(level - sharp, 0)  # light reaches a groove from fewer directions
     # black cloth shows its folds by what it reflects, not by what it absorbs
     gleam = 0.04 + 0.16 * np.maximum(lean, -0.25)
@@ -113,9 +77,11 @@ def draw(garment: Garment, view: View | None = None, size: tuple[int, int] = (60
     seen -= picture
     picture += covered * seen
 
-    picture *= np.float32([1 + 0.025 * view.warmth, 1, 1 - 0.035 * view.warmth])[:, None, None] * (255 * view.brightness)
+    picture *= np.float32([1 + 0.025 * view.warmth, 1, 1 - 0.035 * view.warmth])[:, None, None] * (
+        255 * view.brightness
+    )
     grain = np.random.default_rng(view.seed).random((size[1], size[0]), dtype=np.float32) - 0.5
-    picture += grain * (4.0 + 8.0 * covered) + 0.5
+    picture += grain * (3.5 + 6.5 * covered) + 0.5
     return np.ascontiguousarray(np.clip(picture, 0, 255, out=picture).astype(np.uint8).transpose(1, 2, 0))
 
 
@@ -123,7 +89,7 @@ def _sheets(parts, paints, size, matrix, origin, light) -> list[Image.Image]:
     """Three sheets, drawn enlarged and averaged down so that edges are smooth.
 
     Colour, with the share of patterned cloth as a fourth channel; relief, where every padded part stands higher than
-    those before it and leaves a groove on the side away from the light; and what is covered at all.
+    those before it with a groove around it, wider on the side away from the light; and what is covered at all.
     """
     enlarge, unit = 3, math.hypot(*light)
     points, cuts = [], [0]
@@ -179,10 +145,14 @@ def _ink(paint: np.ndarray, tone: float, cloth_share: float) -> tuple[int, ...]:
 
 def _folds(folds, size, matrix, origin, unit) -> Image.Image:
     """Creases, each a curve through (start, control, end) that is widest in its middle and vanishes at its ends."""
-    ends = np.array([(p[0], p[len(p) // 2] if len(p) == 3 else _middle(p), p[-1]) for p in ([q[:2] for q in f] for f, _ in folds)])
+    ends = np.array(
+        [(p[0], p[len(p) // 2] if len(p) == 3 else _middle(p), p[-1]) for p in ([q[:2] for q in f] for f, _ in folds)]
+    )
     lines = np.einsum("tk,fkc->ftc", CURVE, ends @ matrix.T + origin)  # (F, 9, 2)
     along = np.einsum("tk,fkc->ftc", SLOPE, ends @ matrix.T)
-    normal = np.stack([-along[..., 1], along[..., 0]], axis=-1) / (np.hypot(along[..., 0], along[..., 1])[..., None] + 1e-6)
+    normal = np.stack([-along[..., 1], along[..., 0]], axis=-1) / (
+        np.hypot(along[..., 0], along[..., 1])[..., None] + 1e-6
+    )
     offset = normal * (np.array([w for _, w in folds])[:, None] * (1.3 * unit * TAPER))[..., None]
     enlarge = 2
     polygons = np.concatenate([lines + offset, (lines - offset)[:, ::-1]], axis=1) * enlarge
@@ -222,14 +192,16 @@ def _grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(size[0], dtype=np.float32)[None] + 0.5, np.arange(size[1], dtype=np.float32)[:, None] + 0.5
 
 
-def _blur(image: Image.Image, radius: float) -> np.ndarray:
+def _blur(image: Image.Image, radius: float, shadow: bool = False) -> np.ndarray:
     """A mask blurred by `radius` pixels, float32 (H, W) in 0..1: the height of padded cloth, or a soft shadow.
 
     Large pictures are blurred at a smaller size, which is quicker and avoids steps of one grey level.
     """
     step = max(int(radius / 2.0), 1)
     small = image.reduce(step) if step > 1 else image
-    small = small.filter(ImageFilter.GaussianBlur(radius / step) if radius < 2 * step else ImageFilter.BoxBlur(1.6 * radius / step))
+    small = small.filter(
+        ImageFilter.BoxBlur(1.6 * radius / step) if shadow else ImageFilter.GaussianBlur(radius / step)
+    )
     if step > 1:
         box = (0, 0, image.width / step, image.height / step)
         small = small.convert("F").resize(image.size, Image.Resampling.BICUBIC, box)
@@ -241,19 +213,17 @@ def _floats(image: Image.Image) -> np.ndarray:
 
 
 def _moved(field: np.ndarray, dx: float, dy: float) -> np.ndarray:
-    """The field moved by whole pixels, zeros coming in."""
+    """The field moved by whole pixels, its edge repeated."""
     dx, dy = round(dx), round(dy)
     rows, columns = field.shape
-    moved = np.zeros_like(field)
-    if abs(dx) < columns and abs(dy) < rows:
-        moved[max(dy, 0) : rows + min(dy, 0), max(dx, 0) : columns + min(dx, 0)] = field[
-            max(-dy, 0) : rows + min(-dy, 0), max(-dx, 0) : columns + min(-dx, 0)
-        ]
-    return moved
+    down, across = np.arange(rows) - dy, np.arange(columns) - dx
+    return field.take(down, axis=0, mode="clip").take(across, axis=1, mode="clip")
 
 
 def _lean(height: np.ndarray, light: tuple[float, float]) -> np.ndarray:
     """How far the surface leans towards the light, per garment unit (central differences; 0 on the border)."""
     lean = np.zeros_like(height)
-    lean[1:-1, 1:-1] = (height[1:-1, :-2] - height[1:-1, 2:]) * (2.5 * light[0]) + (height[:-2, 1:-1] - height[2:, 1:-1]) * (2.5 * light[1])
+    lean[1:-1, 1:-1] = (height[1:-1, :-2] - height[1:-1, 2:]) * (2.5 * light[0]) + (
+        height[:-2, 1:-1] - height[2:, 1:-1]
+    ) * (2.5 * light[1])
     return lean

@@ -26,11 +26,12 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 PATTERNS = ("solid", "striped", "checked", "dotted", "floral", "graphic", "denim")
 
 
-def shade(name: str, rng: np.random.Generator) -> np.ndarray:
-    """A named colour as one dyer mixed it: (3, 1, 1), hue within 2%, value within 9%."""
+def shade(name: str, rng: np.random.Generator, tint: float = 0.0) -> np.ndarray:
+    """A named colour as one dyer mixed it: (3, 1, 1), hue within 2%, value within 7%; `tint` as in `Garment`."""
     hue, saturation, value = colorsys.rgb_to_hsv(*COLOURS[name])
     dh, dv = rng.uniform(-1, 1, 2)
-    mixed = colorsys.hsv_to_rgb((hue + 0.018 * dh) % 1, saturation, min(value * (1 + 0.09 * dv), 1))
+    value, saturation = value * (1 + 0.07 * dv + 0.1 * tint), saturation * (1 + 0.15 * tint)
+    mixed = colorsys.hsv_to_rgb((hue + 0.018 * dh) % 1, min(saturation, 1), min(value, 1))
     return np.array(mixed, np.float32)[:, None, None]
 
 
@@ -52,8 +53,8 @@ def _blossoms(u: np.ndarray, v: np.ndarray, period: float, pixel: float, rng: np
     table = rng.random((3, 61), dtype=np.float32)
     column, row = np.floor(u / period), np.floor(v / period)
     cell = (column * 7 + row * 13).astype(np.int64) % 61
-    x = u / period - column - 0.36 - 0.28 * table[0][cell]
-    y = v / period - row - 0.36 - 0.28 * table[1][cell]
+    x = u / period - column - 0.42 - 0.16 * table[0][cell]
+    y = v / period - row - 0.42 - 0.16 * table[1][cell]
     distance = np.hypot(x, y)
     reach = (0.25 + 0.1 * table[2][cell]) * (0.78 + 0.22 * np.cos(5 * np.arctan2(y, x) + 6 * table[2][cell]))
     soft = period / pixel
@@ -61,7 +62,13 @@ def _blossoms(u: np.ndarray, v: np.ndarray, period: float, pixel: float, rng: np
 
 
 def cloth(
-    garment: Garment, base: np.ndarray, accent: np.ndarray, u: np.ndarray, v: np.ndarray, pixel: float, rng: np.random.Generator
+    garment: Garment,
+    base: np.ndarray,
+    accent: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    pixel: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """The garment's fabric before light falls on it.
 
@@ -71,7 +78,7 @@ def cloth(
     size, turn = rng.uniform(0.85, 1.2), rng.random()
     u, v = u + 40, v + 10 * turn
     if garment.pattern == "striped":
-        if turn < 0.75 or garment.kind in ("tshirt", "sweatshirt"):
+        if garment.kind in ("tshirt", "sweatshirt") or (turn < 0.6 and garment.kind != "trousers"):
             amount = _wave(v, 8.0 * size, 0.42 + 0.2 * (turn - 0.5), pixel)
         else:
             amount = _wave(u, 5.4 * size, 0.3, pixel)

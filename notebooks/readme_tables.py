@@ -1,0 +1,73 @@
+"""Renders the tables in README.md from results/, so that no figure there is typed by hand.
+
+python notebooks/readme_tables.py          rewrites README.md
+python notebooks/readme_tables.py --check  only says whether it is up to date
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLES = ROOT / "results/products/tables"
+
+
+def headline() -> str:
+    """Accuracy of the main model on the random split, beside the published figures."""
+    table = pd.read_csv(TABLES / "07_accuracy.csv")
+    main = table[(table["model"] == "taxonomy") & (table["split"] == "random")]
+    match = pd.read_csv(TABLES / "07_exact_match.csv").set_index(["model", "split"]).loc[("taxonomy", "random")]
+    published = pd.read_csv(ROOT / "notebooks/references.csv").query("metric == 'exact_match'")["value"].max()
+    majority = table[(table["model"] == "majority") & (table["split"] == "random")].set_index("task")["accuracy"]
+    lines = [
+        "| label | classes | accuracy (95% interval) | macro-F1 | majority class | project seed | best published |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in main.itertuples():
+        lines.append(
+            f"| {row.task} | {row.n_classes} | **{row.accuracy:.4f}** ({row.ci_low:.4f}-{row.ci_high:.4f}) | "
+            f"{row.macro_f1:.3f} | {majority[row.task]:.4f} | {row.seed_accuracy:.4f} | {row.best_published:.4f} |"
+        )
+    interval = f"({match.ci_low:.4f}-{match.ci_high:.4f})"
+    lines.append(f"| all seven right | | **{match.exact_match:.4f}** {interval} | | | | {published:.4f} |")
+    return "\n".join(lines)
+
+
+def provenance() -> str:
+    """What ran, on what, for how long."""
+    manifest = json.loads((ROOT / "results/products/manifest.json").read_text())
+    entry = manifest["notebooks"]["07"]
+    facts = manifest["artefacts"]["tables/07_accuracy.csv"]
+    run = next(run for name, run in entry["runs"].items() if name.endswith("taxonomy_random"))
+    images = pd.read_csv(TABLES / "07_accuracy.csv").query("model == 'taxonomy' and split == 'random'")["n_test"].max()
+    machine = entry["machine"]
+    gpus = ", ".join(machine["gpus"]) or "no GPU"
+    return (
+        f"One seed ({facts['seeds'][0]}), {facts['settings']['backbones']['main']} from scratch at 60 x 80 pixels, "
+        f"{run['epochs']} epochs in {run['seconds'] / 60:.0f} minutes on {machine['cores']} cores ({machine['cpu']}, "
+        f"{machine['precision']}, {gpus}); {images:,} test images. The intervals are over test images, not over seeds."
+    )
+
+
+def render(text: str) -> str:
+    """README.md with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
+    for name, block in {"headline": headline, "provenance": provenance}.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md: no block {name!r}")
+        text = pattern.sub(lambda found, block=block: f"{found[1]}{block()}\n{found[2]}", text)
+    return text
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = render(old)
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if new == old else "README.md is not up to date: run python notebooks/readme_tables.py")
+    readme.write_text(new, encoding="utf-8")

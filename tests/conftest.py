@@ -1,0 +1,65 @@
+"""Fixtures that several test files share."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fashionlib.catalogue import Catalogue
+from fashionlib.images import FolderImages, ImageData, cache_images
+from fashionlib.sources import open_catalogue
+from fashionlib.tasks import SingleLabel
+
+torch.set_num_threads(min(torch.get_num_threads(), 2))
+
+
+@pytest.fixture(scope="session")
+def garments(tmp_path_factory) -> ImageData:
+    """60 drawn products, about 180 images of 24 x 32 pixels, in a cache of their own."""
+    catalogue = open_catalogue("synthetic", items=60, size=(24, 32))
+    return cache_images(catalogue, (24, 32), tmp_path_factory.mktemp("garments"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real datasets; the test is skipped without it."""
+    root = os.environ.get("FASHION_DATA")
+    if not root:
+        pytest.skip("FASHION_DATA is not set: no real data to read")
+    if not (Path(root) / "fashion-product-images-small").is_dir():
+        pytest.skip(f"no fashion-product-images-small in FASHION_DATA ({root})")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def encode():
+    """Makes an image file's bytes from its pixels: ``encode(pixels, "PNG", **options)``."""
+
+    def make(pixels, kind: str = "JPEG", **options) -> bytes:
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def photo_folder(tmp_path):
+    """Makes a catalogue of image files: ``photo_folder({"a.jpg": bytes, "gone.jpg": None})``; None writes no file."""
+
+    def make(files: dict[str, bytes | None], root: Path = tmp_path / "photos") -> Catalogue:
+        root.mkdir(exist_ok=True)
+        for name, content in files.items():
+            if content is not None:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_bytes(content)
+        table = pd.DataFrame({"image": list(files), "kind": "shirt", "split": "train"})
+        return Catalogue(table, [SingleLabel("kind")], FolderImages(root), "photos")
+
+    return make

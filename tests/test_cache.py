@@ -1,0 +1,215 @@
+"""The pixel cache: keyed by the data, built once, whole or not at all."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashionlib import images
+from fashionlib.images import BadImage, FolderImages, cache_images, decode
+from fashionlib.sources import open_catalogue
+
+SIZE = (24, 32)
+
+
+@pytest.fixture
+def photos(photo_folder, encode):
+    return photo_folder({f"{i}.png": encode(np.full((32, 24, 3), 50 * i), "PNG") for i in range(4)})
+
+
+def caches(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix != ".lock")
+
+
+def touch(path: Path, content: bytes) -> None:
+    """Overwrite a file, at a later time even on a file system with coarse times."""
+    before = path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(before + 10**9, before + 10**9))
+
+
+def test_the_cache_holds_what_decoding_gives(photos, garments, tmp_path):
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    assert data.size == SIZE and data.pixels.dtype == np.uint8 and isinstance(data.pixels, np.memmap)
+    for row in range(4):
+        assert np.array_equal(data.fetch(np.array([row]))[0], decode(photos.read(row), "a"))
+    row = 100  # drawn images are not files
+    assert np.array_equal(garments.pixels[row], garments.catalogue.read(row))
+
+
+def test_it_is_reopened_without_decoding_for_any_split(photos, tmp_path, monkeypatch):
+    first = cache_images(photos, SIZE, tmp_path / "cache")
+    monkeypatch.setattr(images, "decode", lambda *_: pytest.fail("decoded again"))
+    again = cache_images(photos.with_split(["train", "test", "val", "train"]), SIZE, tmp_path / "cache")
+    assert np.array_equal(first.pixels, again.pixels)
+    assert len(caches(tmp_path / "cache")) == 1
+
+
+def test_a_finished_cache_may_be_read_only(photos, tmp_path, monkeypatch):
+    cache_images(photos, SIZE, tmp_path / "cache")
+    (lock,) = (tmp_path / "cache").glob("*.lock")
+    lock.unlink()
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_, **__: pytest.fail("wrote a lock"))
+    assert len(cache_images(photos, SIZE, tmp_path / "cache").catalogue) == 4
+
+
+def test_changed_images_another_size_or_limit_get_a_cache_of_their_own(photos, encode, tmp_path):
+    old = cache_images(photos, SIZE, tmp_path / "cache")
+    touch(photos.images.root / "2.png", encode(np.full((32, 24, 3), 7), "PNG"))
+    fresh = open_again(photos)
+    new = cache_images(fresh, SIZE, tmp_path / "cache")
+    assert old.pixels[2].max() == 100 and new.pixels[2].max() == 7
+    cache_images(fresh, (12, 16), tmp_path / "cache")
+    assert len(caches(tmp_path / "cache")) == 3
+    assert len(cache_images(fresh, SIZE, tmp_path / "cache", max_pixels=24 * 32).catalogue) == 4
+    assert len(caches(tmp_path / "cache")) == 4
+
+
+def open_again(catalogue):
+    """The catalogue as a new process sees it: nothing remembered."""
+    return type(catalogue)(catalogue.table, list(catalogue.tasks.values()), catalogue.images, catalogue.name)
+
+
+def test_the_fingerprint_of_a_folder_follows_names_sizes_and_times(tmp_path):
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    (root / "a.jpg").write_bytes(b"one")
+    (root / "sub" / "b.jpg").write_bytes(b"two")
+    folder, seen = FolderImages(root), set()
+
+    def expect_new():
+        assert folder.fingerprint not in seen and folder.fingerprint == FolderImages(root).fingerprint
+        seen.add(folder.fingerprint)
+
+    expect_new()
+    touch(root / "sub" / "b.jpg", b"TWO")  # as many bytes
+    expect_new()
+    os.rename(root / "a.jpg", root / "c.jpg")
+    expect_new()
+    os.rename(root / "c.jpg", root / "sub" / "c.jpg")
+    expect_new()
+    (root / "new.jpg").write_bytes(b"")
+    expect_new()
+    os.rename(root, tmp_path / "elsewhere")  # the same photos in another place
+    (tmp_path / "elsewhere" / ".DS_Store").write_bytes(b"what a desktop leaves behind")
+    assert FolderImages(tmp_path / "elsewhere").fingerprint in seen
+
+
+def test_the_data_s_fingerprint_follows_images_labels_and_size(photos, tmp_path):
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    small = cache_images(photos, (12, 16), tmp_path / "cache")
+    other = data.with_split(["train", "test", "train", "train"])
+    assert len({data.fingerprint(), small.fingerprint(), other.fingerprint()}) == 3
+    assert data.fingerprint(["kind"]) == cache_images(photos, SIZE, tmp_path / "elsewhere").fingerprint(["kind"])
+
+
+BUILDER = """
+import sys, time
+from fashionlib import images
+from fashionlib.sources import open_catalogue
+build = images._build
+def slowly(catalogue, size, final, max_pixels):
+    print("built", flush=True)
+    time.sleep(1)
+    build(catalogue, size, final, max_pixels)
+images._build = slowly
+catalogue = open_catalogue("synthetic", items=8, size=(24, 32))
+print("ready", flush=True)
+sys.stdin.readline()
+data = images.cache_images(catalogue, (24, 32), sys.argv[1])
+print(data.fingerprint(), int(data.pixels.astype(int).sum()))
+"""
+
+
+def test_two_processes_that_build_at_once_share_one_whole_cache(tmp_path):
+    command = [sys.executable, "-c", BUILDER, str(tmp_path / "cache")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    assert [child.stdout.readline() for child in children] == ["ready\n"] * 2
+    for child in children:  # now both start at once
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    outputs = [child.communicate(timeout=120)[0].split() for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert sum("built" in words for words in outputs) == 1
+    assert outputs[0][-2:] == outputs[1][-2:]
+    catalogue = open_catalogue("synthetic", items=8, size=SIZE)
+    expected = sum(int(catalogue.read(row).astype(int).sum()) for row in range(len(catalogue)))
+    assert int(outputs[0][-1]) == expected
+    (cache,) = caches(tmp_path / "cache")
+    assert sorted(path.name for path in cache.iterdir()) == ["pixels.npy", "quarantine.csv"]
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_made(photos, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="pixel cache cannot be written.*No space left.*photos-24x32") as caught:
+        cache_images(photos, SIZE, tmp_path / "cache")
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename.startswith(str(tmp_path / "cache"))
+    assert caches(tmp_path / "cache") == []
+    monkeypatch.undo()
+    assert len(cache_images(photos, SIZE, tmp_path / "cache").catalogue) == 4
+
+
+LIMITED = """
+import resource, sys
+from fashionlib.images import cache_images
+from fashionlib.sources import open_catalogue
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    cache_images(open_catalogue("synthetic", items=8, size=(24, 32)), (24, 32), sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot claim disk space")
+def test_space_is_claimed_before_pixels_are_written(tmp_path):
+    # to write into a sparse memory map on a full disk is no OSError: the process dies of SIGBUS
+    file = tmp_path / "sparse"
+    with open(file, "wb") as opened:
+        opened.truncate(1_000_000)
+    assert file.stat().st_blocks * 512 < 1_000_000
+    images._reserve(file)
+    assert file.stat().st_blocks * 512 >= 1_000_000 == file.stat().st_size
+
+
+def test_a_limit_on_the_size_of_files_is_a_clear_error_too(tmp_path):
+    child = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "cache"], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    assert "pixel cache cannot be written" in child.stdout
+    assert caches(tmp_path / "cache") == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(photos, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OSError, match="pixel cache cannot be written.*cache/photos-24x32"):
+        cache_images(photos, SIZE, tmp_path / "cache")
+
+
+def test_what_a_killed_run_left_is_cleared_away(photos, tmp_path):
+    whole = cache_images(photos, SIZE, tmp_path / "cache")
+    (cache,) = caches(tmp_path / "cache")
+    (cache / "pixels.npy").unlink()
+    left = cache.with_name(f"{cache.name}.999999.part")
+    left.mkdir()
+    (left / "pixels.npy").write_bytes(b"half")
+    again = cache_images(photos, SIZE, tmp_path / "cache")
+    assert caches(tmp_path / "cache") == [cache]
+    assert np.array_equal(whole.pixels, again.pixels)
+
+
+def test_an_error_that_is_not_the_image_s_fault_ends_the_building(photos, tmp_path, monkeypatch):
+    def broken(location):
+        raise BadImage("x") if location == "1.png" else RuntimeError("the reader is broken")
+
+    monkeypatch.setattr(photos.images, "read", broken)
+    with pytest.raises(RuntimeError, match="the reader is broken"):
+        cache_images(photos, SIZE, tmp_path / "cache")
+    assert caches(tmp_path / "cache") == []

@@ -1,0 +1,175 @@
+"""Catalogue: what it checks, what it knows, and what its messages name."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fashionlib.catalogue import Catalogue, CatalogueError, auxiliary
+from fashionlib.sources import open_catalogue
+from fashionlib.tasks import MISSING, UNSEEN, Hierarchy, MultiLabel, SingleLabel
+
+
+class NoImages:
+    fingerprint = "none"
+
+    def read(self, location):
+        return location.encode()
+
+
+def table(**changes) -> pd.DataFrame:
+    columns = {
+        "image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"],
+        "colour": ["red", "blue", "red", None, "green", "red"],
+        "size": ["S", "S", "L", "L", "S", None],
+        "words": ["old;soft", "soft", "", None, "new", "soft"],
+        "split": ["train", "train", "train", "train", "test", "val"],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def catalogue(tasks=None, **changes) -> Catalogue:
+    tasks = [SingleLabel("colour"), SingleLabel("size"), MultiLabel("words")] if tasks is None else tasks
+    return Catalogue(table(**changes), tasks, NoImages(), "shop")
+
+
+def refused(*words, **changes):
+    """A context in which a CatalogueError must name all these words."""
+    return pytest.raises(CatalogueError, match="".join(f"(?=.*{re.escape(word)})" for word in words))
+
+
+def test_classes_are_those_of_training_in_order():
+    tasks = catalogue().tasks
+    assert tasks["colour"].classes == ("blue", "red")
+    assert tasks["words"].classes == ("old", "soft")
+
+
+def test_a_label_that_training_never_saw_and_a_missing_one_are_told_apart():
+    shop = catalogue()
+    assert shop.tasks["colour"].encode(shop.table).tolist() == [1, 0, 1, MISSING, UNSEEN, 1]
+    row = shop.summary().set_index("label").loc["colour"]
+    assert (row["classes"], row["labelled"], row["missing"], row["unseen"]) == (2, 5, 1, 1)
+    assert row["largest_share"] == pytest.approx(3 / 5)
+
+
+def test_a_word_that_training_never_saw_is_left_out_and_no_word_differs_from_unknown_words():
+    shop = catalogue()
+    assert shop.tasks["words"].encode(shop.table).tolist() == [[1, 1], [0, 1], [0, 0], [MISSING] * 2, [0, 0], [0, 1]]
+
+
+def test_a_class_with_one_example_is_a_class():
+    shop = catalogue(colour=["red", "red", "red", "mauve", "red", "red"])
+    (task,) = shop.select("colour")
+    assert task.classes == ("mauve", "red")
+    assert task.encode(shop.table)[3] == 0
+
+
+def test_unseen_levels_of_a_hierarchy_are_marked_one_by_one():
+    kinds = {"colour": ["warm", "warm", "cold", "cold", "warm", "odd"], "size": ["S", "M", "S", None, "XL", "S"]}
+    shop = catalogue([Hierarchy("kind", ("colour", "size"))], **kinds)
+    task = shop.tasks["kind"]
+    assert task.paths == (("cold", "S"), ("warm", "M"), ("warm", "S"))
+    assert task.encode(shop.table)[3:].tolist() == [[0, MISSING], [1, UNSEEN], [UNSEEN, 1]]
+
+
+@pytest.mark.parametrize("column", ["image", "split", "size"])
+def test_a_missing_column_is_named_with_those_that_are_there(column):
+    with refused("shop", f"column '{column}' is missing", "colour"):
+        Catalogue(table().drop(columns=column), [SingleLabel("size")], NoImages(), "shop")
+
+
+def test_every_level_of_a_hierarchy_must_be_a_column():
+    with refused("column 'brand' is missing"):
+        catalogue([Hierarchy("kind", ("colour", "brand"))])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split": ["train", "train", "tset", "train", "test", "val"]}, ("row 2", "c.jpg", "'tset'", "train, val")),
+        ({"split": ["train", "train", "val", None, "test", "val"]}, ("row 3", "d.jpg", "not one of train")),
+        ({"split": ["test"] * 6}, ("training split is empty",)),
+        ({"image": ["a.jpg", "b.jpg", "c.jpg", "b.jpg", "e.jpg", "f.jpg"]}, ("row 3", "repeats", "b.jpg")),
+        ({"image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", None, "f.jpg"]}, ("row 4", "no image")),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(changes, words):
+    with refused("shop", *words):
+        catalogue(**changes)
+
+
+def test_two_tasks_of_one_name_are_refused():
+    with refused("same name", "colour"):
+        catalogue([SingleLabel("colour"), SingleLabel("colour")])
+
+
+def test_an_empty_split_is_named_only_when_it_is_asked_for():
+    shop = catalogue(split=["train"] * 5 + ["val"])
+    assert shop.rows("val").tolist() == [5]
+    with refused("split 'test' is empty", "train", "val"):
+        shop.rows("test")
+
+
+def test_selecting_an_unknown_task_or_one_with_nothing_to_learn():
+    shop = catalogue(size=[None] * 4 + ["S", "M"])
+    assert [task.name for task in shop.select("words", "colour")] == ["words", "colour"]
+    with refused("no task 'price'", "colour, size, words"):
+        shop.select("colour", "price")
+    with refused("no training image has a label in column 'size'"):
+        shop.select("size")
+
+
+def test_another_split_learns_other_classes_and_leaves_the_first_alone():
+    shop = catalogue()
+    other = shop.with_split(["test", "val", "train", "train", "train", "train"], seed=3)
+    assert other.tasks["colour"].classes == ("green", "red") and other.facts == {"seed": 3}
+    assert shop.tasks["colour"].classes == ("blue", "red") and shop.facts == {}
+    assert other.image_fingerprint == shop.image_fingerprint and other.fingerprint != shop.fingerprint
+
+
+def test_the_fingerprint_follows_every_cell():
+    before = catalogue().fingerprint
+    assert catalogue().fingerprint == before
+    changed = [
+        catalogue(colour=["red", "blue", "red", None, "green", "blue"]),
+        catalogue(words=["old;soft", "soft", None, None, "new", "soft"]),
+        catalogue(image=["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "g.jpg"]),
+    ]
+    assert len({before, *(other.fingerprint for other in changed)}) == 4  # the second: nobody looked is not none apply
+
+
+def test_rows_taken_out_are_listed_and_the_others_keep_their_labels():
+    shop = catalogue().without([1], ["too dark"], "eye").without([0, 2], ["torn", "wet"], "hand")
+    assert shop.table["image"].tolist() == ["c.jpg", "e.jpg", "f.jpg"]
+    assert shop.table["colour"].tolist() == ["red", "green", "red"]
+    assert shop.rejected.to_dict("list") == {
+        "source": ["eye", "hand", "hand"],
+        "row": [1, 0, 2],
+        "image": ["b.jpg", "a.jpg", "d.jpg"],
+        "reason": ["too dark", "torn", "wet"],
+    }
+
+
+def test_a_sample_takes_its_share_of_every_split():
+    split = np.repeat(["train", "val", "test"], [70, 15, 15])
+    images = [f"{i}.jpg" for i in range(100)]
+    shop = Catalogue(pd.DataFrame({"image": images, "split": split}), [], NoImages(), "shop")
+    part = shop.sample(40, seed=1)
+    assert part.table["split"].value_counts().to_dict() == {"train": 28, "val": 6, "test": 6}
+    assert part.table["image"].tolist() == sorted(set(part.table["image"]), key=images.index)
+    assert part.facts["sample"] == "40 of 100" and len(part.rejected) == 0
+    assert part.table.equals(shop.sample(40, seed=1).table) and not part.table.equals(shop.sample(40, seed=2).table)
+    assert shop.sample(100) is shop
+
+
+def test_an_auxiliary_task_is_the_same_task_unreported():
+    task = auxiliary(SingleLabel("colour", ("red",)))
+    assert task.classes == ("red",) and not task.evaluated
+
+
+def test_sources_are_named_when_a_name_is_unknown_or_a_folder_is_needed():
+    with pytest.raises(ValueError, match="'shoes'.*'products'.*'synthetic'"):
+        open_catalogue("shoes")
+    with pytest.raises(ValueError, match="products.*root is needed"):
+        open_catalogue("products")

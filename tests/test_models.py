@@ -1,0 +1,175 @@
+"""MultitaskModel: shapes, where weights come from, and what is refused."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from tiny import SIZE, same_weights, tiny_data, tiny_model
+
+from fashionlib.checkpoints import load_model, save_model
+from fashionlib.models import MultitaskModel, count_parameters, model_from_description
+from fashionlib.tasks import SingleLabel
+
+COLOUR = SingleLabel("colour", classes=("blue", "red"))
+
+
+@pytest.fixture
+def images():
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 24, 3)).astype(np.uint8))
+
+
+@pytest.fixture
+def torchvision_file(tmp_path):
+    """A ResNet-18 as torchvision users save it, with its 1000 classes."""
+    torch.manual_seed(7)
+    backbone = torchvision.models.resnet18()
+    torch.save(backbone.state_dict(), tmp_path / "resnet18.pth")
+    return backbone, tmp_path / "resnet18.pth"
+
+
+def test_every_head_answers_for_every_image(images):
+    data = tiny_data()
+    outputs = tiny_model(data)(images)
+    assert {name: tuple(o.shape) for name, o in outputs.items()} == {
+        "gender": (3, 3),
+        "taxonomy": (3, 4),
+        "words": (3, 3),
+        "item": (3, 16),
+    }
+    assert tiny_model(data).features(images).shape == (3, 128)
+
+
+def test_images_are_normalised_inside(images):
+    model = tiny_model(tiny_data(), "gender").eval()
+    by_hand = (images.numpy() / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    expected = model.body(torch.from_numpy(by_hand).float().permute(0, 3, 1, 2).contiguous())
+    torch.testing.assert_close(model.features(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x.float(), lambda x: x.permute(0, 3, 1, 2), lambda x: x[0]])
+def test_anything_but_uint8_images_is_refused(images, wrong):
+    with pytest.raises(ValueError, match=r"images must be uint8 \(B, H, W, 3\), not torch\."):
+        tiny_model(tiny_data(), "gender")(wrong(images))
+
+
+def test_memory_layout_does_not_change_the_output(images):
+    model = tiny_model(tiny_data()).eval()
+    plain = model(images)
+    last = model.to(memory_format=torch.channels_last)(images)
+    for name in plain:
+        torch.testing.assert_close(last[name], plain[name], rtol=1e-4, atol=1e-5)
+
+
+def test_without_weights_blocks_start_as_the_identity_and_the_seed_decides():
+    one, two, other = (tiny_model(tiny_data(), seed=seed) for seed in (0, 0, 1))
+    assert same_weights(one, two) and not same_weights(one, other)
+    assert not one.body.layer1[0].bn2.weight.any()
+
+
+def test_weights_of_a_torchvision_state_dict(torchvision_file):
+    backbone, path = torchvision_file
+    model = MultitaskModel("resnet18", [COLOUR], weights=path, size=SIZE)
+    body = model.body.state_dict()
+    expected = {name: tensor for name, tensor in backbone.state_dict().items() if not name.startswith("fc.")}
+    assert body.keys() == expected.keys() and all(torch.equal(body[name], expected[name]) for name in body)
+
+
+def test_weights_of_our_own_model_file_with_other_tasks(tmp_path):
+    data = tiny_data()
+    trained = tiny_model(data, "gender", seed=3)
+    path = save_model(trained, tmp_path / "model.pth")
+    model = tiny_model(data, "taxonomy", seed=4, weights=str(path))
+    assert same_weights(model.body, trained.body)
+    assert list(model.heads) == ["taxonomy"]
+
+
+def test_imagenet_weights_are_asked_of_torchvision(monkeypatch):
+    asked = {}
+
+    def get_model(name, weights=None, **options):
+        asked[name] = weights
+        return torchvision.models.resnet18(weights=None)
+
+    monkeypatch.setattr(torchvision.models, "get_model", get_model)
+    MultitaskModel("resnet18", [COLOUR], weights="imagenet", size=SIZE)
+    assert asked == {"resnet18": torchvision.models.ResNet18_Weights.DEFAULT}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no checkpoint", b"\x89PNG\r\n\x1a\n" + bytes(200), b"PK\x03\x04 half a zip", bytes(range(256))]
+)
+def test_weights_that_are_no_checkpoint(tmp_path, content):
+    path = tmp_path / "notes.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights: .*notes\.pth is not a checkpoint"):
+        MultitaskModel("resnet_tiny", [COLOUR], weights=path)
+
+
+class Intruder:
+    """A pickle of this runs a command when it is loaded carelessly."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda thing, path: path.write_bytes(pickle.dumps(thing))])
+def test_code_in_a_weight_file_is_not_run(tmp_path, save):
+    path, mark = tmp_path / "evil.pth", tmp_path / "executed"
+    save({"weights": Intruder(mark)}, path)
+    with pytest.raises(ValueError, match=r"evil\.pth is not a checkpoint that can be loaded safely"):
+        MultitaskModel("resnet_tiny", [COLOUR], weights=path)
+    assert not mark.exists()
+    torch.load(path, weights_only=False)
+    assert mark.exists(), "the file was harmless: this test proved nothing"
+
+
+def test_weights_of_another_architecture(torchvision_file):
+    with pytest.raises(ValueError, match=r"resnet18\.pth does not fit the backbone resnet_tiny: \w+"):
+        MultitaskModel("resnet_tiny", [COLOUR], weights=torchvision_file[1])
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, {}, {0: torch.zeros(2)}, {"weights": {1: torch.zeros(2)}}, [1, 2]])
+def test_weights_without_weights(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth"):
+        MultitaskModel("resnet_tiny", [COLOUR], weights=tmp_path / "other.pth")
+
+
+def test_weights_that_are_missing():
+    with pytest.raises(FileNotFoundError, match=r"weights: there is no file .*nowhere\.pth"):
+        MultitaskModel("resnet_tiny", [COLOUR], weights="/nowhere.pth")
+
+
+def test_what_cannot_be_built_is_refused():
+    with pytest.raises(ValueError, match="'vgg16' is not a torchvision ResNet; there are .*resnet18"):
+        MultitaskModel("vgg16", [COLOUR])
+    with pytest.raises(ValueError, match="at least one task"):
+        MultitaskModel("resnet_tiny", [])
+
+
+def test_a_description_survives_json(images):
+    model = tiny_model(tiny_data(), dropout=0.25).eval()
+    again = model_from_description(json.loads(json.dumps(model.description())))
+    assert again.description() == model.description() and again.tasks == model.tasks
+    again.load_state_dict(model.state_dict())
+    for name, output in again.eval()(images).items():
+        assert torch.equal(output, model(images)[name])
+
+
+def test_a_saved_model_answers_as_before(tmp_path, images):
+    model = tiny_model(tiny_data()).to(memory_format=torch.channels_last).eval()
+    loaded = load_model(save_model(model, tmp_path / "model.pth"))
+    assert same_weights(loaded, model) and not loaded.training
+
+
+def test_resnet50_has_the_published_number_of_weights():
+    model = MultitaskModel("resnet50", [COLOUR])
+    head = 2048 * 2 + 2
+    assert count_parameters(model) - head == 25_557_032 - (2048 * 1000 + 1000)  # 23.5 million without the classifier
