@@ -23,7 +23,7 @@ Usage: ./run_all.sh [profile] [options]      run the notebooks in order (profile
 
 Options:
   --only 07     only this notebook; may be repeated, or a list: --only 01,07
-  --fresh       forget finished runs: first removes results/<profile>/runs, with --only runs/07*
+  --fresh       forget finished runs: first removes results/<profile>/runs and the manifest, with --only runs/07*
   --data DIR    where the datasets are (else $FASHION_DATA, else data/)
   --test        ruff and pytest; all that follows is passed on to pytest
   --help        this text
@@ -119,6 +119,7 @@ fi
 choose_python
 # The code beside this script is what runs, also where another copy of fashionlib is installed.
 export PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1
+export TQDM_DISABLE=1 # in an executed notebook a progress bar is a dead widget
 
 if [[ -n $testing ]]; then
   need pytest ruff nbclient
@@ -131,7 +132,7 @@ fi
 need papermill ipykernel
 "$python" notebooks/check_profile.py "$settings"
 if [[ -n $fresh ]]; then
-  finished=("results/$profile/runs")
+  finished=("results/$profile/runs" "results/$profile/manifest.json")
   if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, runs/07*
     finished=()
     for number in ${only//,/ }; do finished+=("results/$profile/runs/$number"*); done

@@ -11,10 +11,11 @@ import torch
 from .batches import Batches, Order, loader
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
+from .labels import MISSING, Labels, known
 from .metrics import classification_scores
 from .models import MultitaskModel
 from .progress import progress
-from .tasks import MISSING, Hierarchy, Labels, Task, known
+from .tasks import Hierarchy, Task
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,6 @@ def _channels_last(weight: Tensor) -> bool:
 def _read_state(path: Path) -> dict[str, Tensor]:
     content = read_checkpoint(path, "weights")
     state = content.get("weights", content.get("state_dict", content))
-    if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not any(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ValueError(f"weights: {path} holds no weights")
-    return state
+    return {key: value for key, value in state.items() if isinstance(key, str)}

@@ -12,8 +12,9 @@ from PIL import Image
 
 from .evaluation import Predictions
 from .images import ImageData
+from .labels import MISSING
 from .plot_style import BLACK, GREY, LIGHT, TEXT_WIDTH, VERMILION, shorten, style
-from .tasks import MISSING, MultiLabel
+from .tasks import MultiLabel
 
 LINE = 7.4  # points between lines of small text
 SMALL = 6

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from .evaluation import Predictions
+from .labels import known
 from .plot_style import BLACK, BLUE, COLOURS, GREY, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
-from .tasks import known
 
 REFERENCES = (("seed_accuracy", "result to beat", ":", GREY), ("best_published", "best published", "--", BLACK))
 

@@ -57,6 +57,10 @@ def style() -> Iterator[None]:
     """The look, for as long as the context lasts; also a decorator: ``@style()``."""
     with mpl.rc_context(RC):
         yield
+        interactive = mpl.is_interactive()
+    # a notebook's backend is loaded with the first figure and switches interactive mode on; if the context undid that,
+    # no later figure would be shown
+    mpl.interactive(interactive)
 
 
 def shorten(text: object, length: int) -> str:

@@ -46,11 +46,12 @@ class State:
         self.stage_epoch += 1
         self.seconds += seconds
         self.history.append(row)
-        if row.get("score", 0.0) > self.best_score:
-            self.best_score, self.best_epoch = row.get("score", 0.0), self.epoch
+        if row.get("score", float("nan")) > self.best_score:  # without validation there is no best
+            self.best_score, self.best_epoch = row["score"], self.epoch
             if patience:
                 self.best = copy.deepcopy(self.averaged().state_dict())
-        stopping = bool(patience) and self.epoch - self.best_epoch >= patience
+        waited = min(self.epoch - self.best_epoch, self.stage_epoch)  # a new stage gets its own patience
+        stopping = bool(patience) and self.best_epoch > 0 and waited >= patience
         if stopping or self.stage_epoch == stage_epochs:
             self.stage, self.stage_epoch = self.stage + 1, 0
         return stopping

@@ -2,15 +2,10 @@
 
 A task owns four things: its head, its loss, its prediction and its metrics. A new kind of label is one new class
 here. Tasks are immutable; ``learn`` returns a copy that knows the classes found in a training table.
-
-Encoded targets are integers. Two values stand for "no class": ``MISSING`` (-1), the label is not known and is masked
-in loss and metrics, and ``UNSEEN`` (-2), the label is known but training never saw it: it is masked in the loss and
-counts as an error in the metrics, because no prediction can be right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,17 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .labels import MISSING, Labels, encode_labels, found_classes, known, log_sum_by, smoothed_nll
 from .metrics import classification_scores, multilabel_scores, recall_at_1
-
-MISSING, UNSEEN = -1, -2
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The predictions for one label: ``probabilities`` (N, C) and the chosen class ``index`` (N,)."""
-
-    probabilities: np.ndarray
-    index: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class SingleLabel(Task):
         return {self.name: self.classes}
 
     def learn(self, train):
-        return replace(self, classes=_classes(train[self.name]))
+        return replace(self, classes=found_classes(train[self.name]))
 
     def encode(self, table: pd.DataFrame) -> np.ndarray:
         """Class numbers (N,), int64, with ``MISSING`` and ``UNSEEN``."""
@@ -135,7 +121,7 @@ class Hierarchy(Task):
         """Class numbers of every level (N, L), int64."""
         return np.stack([encode_labels(table[level], self.labels[level]) for level in self.levels], axis=1)
 
-    def path_classes(self) -> np.ndarray:
+    def pathfound_classes(self) -> np.ndarray:
         """(P, L): the class number that path p has at level l."""
         numbers = [{c: i for i, c in enumerate(classes)} for classes in self.labels.values()]
         return np.array([[numbers[k][c] for k, c in enumerate(path)] for path in self.paths]).reshape(-1, len(numbers))
@@ -146,7 +132,7 @@ class Hierarchy(Task):
     def loss(self, output, target, smoothing=0.0):
         """Sum over levels of the masked cross-entropy; output (B, P) path logits, target (B, L)."""
         log_paths = output.float().log_softmax(1)
-        columns = torch.from_numpy(self.path_classes()).to(output.device)
+        columns = torch.from_numpy(self.pathfound_classes()).to(output.device)
         total = output.sum() * 0.0
         for level, classes in enumerate(self.labels.values()):
             known = target[:, level] >= 0
@@ -161,7 +147,7 @@ class Hierarchy(Task):
 
     def predict(self, activations):
         """Every level of the most probable path; the probabilities are sums over paths."""
-        classes, best = self.path_classes(), activations.argmax(1)
+        classes, best = self.pathfound_classes(), activations.argmax(1)
         result = {}
         for level, (name, names) in enumerate(self.labels.items()):
             membership = np.eye(len(names), dtype=activations.dtype)[classes[:, level]]  # (P, C)
@@ -287,36 +273,6 @@ def task_from_dict(values: dict) -> Task:
     if kind not in KINDS:
         raise ValueError(f"task kind {kind!r} is not one of {', '.join(KINDS)}")
     return KINDS[kind](**{key: _tuples(value) for key, value in values.items()})
-
-
-def known(predicted: Labels, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows that have a label: (probabilities, predicted class, true class)."""
-    rows = target != MISSING
-    return predicted.probabilities[rows], predicted.index[rows], target[rows]
-
-
-def encode_labels(column: pd.Series, classes: Iterable[str]) -> np.ndarray:
-    """Class numbers (N,) of a column of strings, ``MISSING`` for missing, ``UNSEEN`` for a class not in the list."""
-    numbers = column.map({c: i for i, c in enumerate(classes)})
-    return np.where(column.isna(), MISSING, numbers.fillna(UNSEEN)).astype(np.int64)
-
-
-def log_sum_by(log_values: Tensor, column: Tensor, n: int) -> Tensor:
-    """log of the sums of exp(log_values) (B, P) over the columns that share a number in ``column`` (P,): (B, n)."""
-    top = log_values.detach().amax(1, keepdim=True)
-    sums = torch.zeros(len(log_values), n, device=log_values.device, dtype=log_values.dtype)
-    sums = sums.index_add(1, column, (log_values - top).exp())
-    return sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + top
-
-
-def smoothed_nll(log_probabilities: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy with label smoothing (Szegedy et al., 2016) on log-probabilities (B, C)."""
-    exact = F.nll_loss(log_probabilities, target)
-    return (1 - smoothing) * exact - smoothing * log_probabilities.mean() if smoothing else exact
-
-
-def _classes(column: pd.Series) -> tuple[str, ...]:
-    return tuple(sorted(column.dropna().unique().tolist()))
 
 
 def _tuples(value):

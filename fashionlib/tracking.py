@@ -17,7 +17,7 @@ class Tracker:
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=step)
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1)  # the event of step itself stays
 
     def epoch(self, row: dict, step: int) -> None:
         for name, value in row.items():

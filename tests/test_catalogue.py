@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fashionlib.catalogue import Catalogue, CatalogueError, auxiliary
+from fashionlib.labels import MISSING, UNSEEN
 from fashionlib.sources import open_catalogue
-from fashionlib.tasks import MISSING, UNSEEN, Hierarchy, MultiLabel, SingleLabel
+from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
 
 
 class NoImages:

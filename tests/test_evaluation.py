@@ -18,7 +18,8 @@ from fashionlib.evaluation import (
     per_class_table,
     predict,
 )
-from fashionlib.tasks import MISSING, UNSEEN, Hierarchy, MultiLabel, SingleLabel
+from fashionlib.labels import MISSING, UNSEEN
+from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
 
 FRUIT = SingleLabel("fruit", classes=("apple", "fig", "plum"))
 SIZE = SingleLabel("size", classes=("big", "small"))
@@ -87,7 +88,8 @@ def test_exact_match_by_hand(handmade):
 
 
 def test_impossible_rate_by_hand(handmade):
-    train = pd.DataFrame([("apple", "big"), ("plum", "small"), ("fig", "big"), ("plum", None)], columns=["fruit", "size"])
+    paths = [("apple", "big"), ("plum", "small"), ("fig", "big"), ("plum", None)]
+    train = pd.DataFrame(paths, columns=["fruit", "size"])
     # said: apple big, plum small, fig small, fig big, plum small, apple small, apple big
     assert impossible_rate(handmade, ("fruit", "size"), train) == pytest.approx(2 / 7)
 
@@ -168,7 +170,7 @@ def test_targets_are_those_of_the_rows(trained):
     model, data = trained
     predictions = predict(model, data, np.array([40, 5, 47]))
     genders = model.tasks["gender"].classes
-    assert predictions.targets["gender"].tolist() == [genders.index("Unisex" if 40 % 3 == 2 else "Women"), MISSING, UNSEEN]
+    assert predictions.targets["gender"].tolist() == [genders.index("Women"), MISSING, UNSEEN]
 
 
 def test_mirror_averages_two_runs(trained):

@@ -28,7 +28,8 @@ def test_top_k_is_scikit_learns(scores, k):
 
 
 def test_top_k_with_fewer_classes_than_k_counts_all_but_the_unseen():
-    assert top_k_accuracy(np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]), np.array([1, 0, -2]), 3) == pytest.approx(2 / 3)
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    assert top_k_accuracy(probabilities, np.array([1, 0, -2]), 3) == pytest.approx(2 / 3)
 
 
 def test_macro_f1_by_hand_and_against_scikit_learn(scores):
@@ -67,7 +68,7 @@ def test_recall_at_1_by_a_hand_made_neighbour_table():
     angles = np.deg2rad([0, 4, 30, 33, 60, 90, 91])
     embeddings = np.stack([np.cos(angles), np.sin(angles)], 1)
     items = np.array([1, 1, 1, 2, 2, 3, -1])
-    # nearest other: 0>4 yes, 4>0 yes, 30>33 no, 33>30 no, 60>33 yes; item 3 has no match; the unknown one is no neighbour
+    # nearest other: 0>4 yes, 4>0 yes, 30>33 no, 33>30 no, 60>33 yes; item 3 has no match, the unknown one is left out
     assert recall_at_1(embeddings, items) == pytest.approx(3 / 5)
 
 

@@ -1,5 +1,6 @@
 """MultitaskModel: shapes, where weights come from, and what is refused."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -119,6 +120,7 @@ class Intruder:
         return os.mkdir, (str(self.mark),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("save", [torch.save, lambda thing, path: path.write_bytes(pickle.dumps(thing))])
 def test_code_in_a_weight_file_is_not_run(tmp_path, save):
     path, mark = tmp_path / "evil.pth", tmp_path / "executed"
@@ -126,7 +128,8 @@ def test_code_in_a_weight_file_is_not_run(tmp_path, save):
     with pytest.raises(ValueError, match=r"evil\.pth is not a checkpoint that can be loaded safely"):
         MultitaskModel("resnet_tiny", [COLOUR], weights=path)
     assert not mark.exists()
-    torch.load(path, weights_only=False)
+    with contextlib.suppress(RuntimeError):
+        torch.load(path, weights_only=False)
     assert mark.exists(), "the file was harmless: this test proved nothing"
 
 

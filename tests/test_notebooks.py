@@ -38,6 +38,9 @@ def smoke(tmp_path_factory) -> Path:
     import papermill
 
     root = tmp_path_factory.mktemp("results")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TQDM_DISABLE", "1")  # as run_all.sh does
+    patch.delenv("MPLBACKEND", raising=False)
     profile = yaml.safe_load((ROOT / "notebooks/profiles/smoke.yaml").read_text())
     for notebook in NOTEBOOKS:
         papermill.execute_notebook(
@@ -48,7 +51,16 @@ def smoke(tmp_path_factory) -> Path:
             cwd=ROOT / "notebooks",
             progress_bar=False,
         )
+    patch.undo()
     return root / "smoke"
+
+
+def test_figures_are_shown_and_progress_leaves_no_dead_widgets(smoke):
+    for notebook in NOTEBOOKS:
+        cells = json.loads((smoke.parent / notebook.name).read_text())["cells"]
+        kinds = [set(output.get("data", {})) for cell in cells for output in cell.get("outputs", [])]
+        assert sum("image/png" in kind for kind in kinds) >= len(EXPECTED[notebook.name[:2]]["figures"])
+        assert not any("application/vnd.jupyter.widget-view+json" in kind for kind in kinds)
 
 
 def test_every_notebook_has_expectations():

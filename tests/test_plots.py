@@ -16,8 +16,9 @@ from fashionlib import plots
 from fashionlib.catalogue import Catalogue
 from fashionlib.evaluation import Predictions
 from fashionlib.images import ImageData
+from fashionlib.labels import MISSING, UNSEEN
 from fashionlib.plot_style import BLACK, VERMILION
-from fashionlib.tasks import MISSING, UNSEEN, MultiLabel, SingleLabel
+from fashionlib.tasks import MultiLabel, SingleLabel
 
 COLOURS = ["red", "blue", "red", "red", None, "blue", "green", "red"]
 KINDS = ["shirt", "shirt", "shoe", "shoe", "shoe", "bag", "bag", "shirt"]

@@ -107,7 +107,9 @@ def test_no_group_is_on_two_sides(grouped, seed):
 
 
 def test_a_large_group_goes_to_training(grouped):
-    groups, kinds = (np.concatenate([part, extra]) for part, extra in zip(grouped, ([-7] * 60, ["bag"] * 60)))
+    groups, kinds = (
+        np.concatenate([part, extra]) for part, extra in zip(grouped, ([-7] * 60, ["bag"] * 60), strict=True)
+    )
     for seed in range(6):
         split = grouped_split(groups, kinds, seed)
         assert (split[groups == -7] == "train").all()

@@ -9,17 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fashionlib.tasks import (
-    MISSING,
-    UNSEEN,
-    Hierarchy,
-    MultiLabel,
-    Similarity,
-    SingleLabel,
-    encode_labels,
-    log_sum_by,
-    task_from_dict,
-)
+from fashionlib.labels import MISSING, UNSEEN, encode_labels, log_sum_by
+from fashionlib.tasks import Hierarchy, MultiLabel, Similarity, SingleLabel, task_from_dict
 
 COLOUR = SingleLabel("colour", classes=("blue", "green", "red"))
 TAXONOMY = Hierarchy(
@@ -184,7 +175,7 @@ def test_embeddings_have_unit_length_and_the_triplet_loss_is_the_hand_computed_o
     def cosine(a, b):
         return math.cos(math.radians(a - b))
 
-    # angles 0 and 30 are one item, 20 and 90 another; the hardest negative of 0, 30 and 90 is 20, 30, 30, that of 20 is 30
+    # 0 and 30 degrees are one item, 20 and 90 another; the hardest negative of 0 and 30 is 20, of 20 and 90 it is 30
     triplets = [(0, 30, 20), (30, 0, 20), (20, 90, 30), (90, 20, 30)]
     violations = [cosine(a, n) - cosine(a, p) + 0.2 for a, p, n in triplets]
     expected = np.mean([v for v in violations if v > 0])  # the mean over triplets that violate the margin

@@ -14,7 +14,12 @@ from fashionlib.settings import Settings
 from fashionlib.tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 
 SIZE = (24, 32)  # width, height
-PATHS = [("Apparel", "Top", "Shirt"), ("Apparel", "Top", "Tunic"), ("Apparel", "Legs", "Jeans"), ("Shoe", "Shoe", "Clog")]
+PATHS = (
+    ("Apparel", "Top", "Shirt"),
+    ("Apparel", "Top", "Tunic"),
+    ("Apparel", "Legs", "Jeans"),
+    ("Shoe", "Shoe", "Clog"),
+)
 TASKS = (
     SingleLabel("gender"),
     Hierarchy("taxonomy", levels=("master", "sub", "article")),

@@ -54,6 +54,8 @@ def is_complete(file: Path) -> bool:
 
 
 def _advice(name: str, folder: Path, error: Exception | str) -> str:
+    while isinstance(error, BaseException) and error.__cause__:  # the client's own words are about its cache
+        error = error.__cause__
     reason = str(error).strip().splitlines()
     return (
         f"could not fetch {name}\n"

@@ -1,0 +1,63 @@
+"""A child process of test_resume: ``python killed_run.py KILL FOLDER...`` runs the same training in each folder.
+
+KILL is ``step N`` (SIGKILL inside step N), ``epoch N`` (right after checkpoint N is on disk) or ``never``.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from tiny import SETTINGS, tiny_data, tiny_model  # noqa: E402
+
+from fashionlib import training  # noqa: E402
+from fashionlib.checkpoints import CheckpointFolder  # noqa: E402
+from fashionlib.settings import Stage  # noqa: E402
+
+STAGES = [Stage("warm", ("gender",), 1, "heads"), Stage("joint", epochs=3)]
+STEPS = 4  # an epoch
+
+
+def run(folder):
+    """Two stages, dropout, learned loss weights, momentum, a weight average, augmentation, the machine's precision."""
+    data = tiny_data()
+    settings = replace(SETTINGS, precision="auto", loss_weights="uncertainty", mirror_test=True)
+    return training.fit(tiny_model(data, dropout=0.2), data, settings, folder, STAGES)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_in_step(number):
+    check, steps = training._check_finite, iter(range(1, 1000))
+
+    def counted(*values):
+        check(*values)
+        if next(steps) == number:
+            die()
+
+    training._check_finite = counted
+
+
+def kill_after_checkpoint(number):
+    save = CheckpointFolder.save
+
+    def saved(self, step, state):
+        save(self, step, state)
+        if step == number:
+            die()
+
+    CheckpointFolder.save = saved
+
+
+if __name__ == "__main__":
+    when, folders = sys.argv[1], sys.argv[2:]
+    if when != "never":
+        kind, number = when.split()
+        {"step": kill_in_step, "epoch": kill_after_checkpoint}[kind](int(number))
+    for folder in folders:
+        run(folder)

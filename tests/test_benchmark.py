@@ -1,0 +1,29 @@
+"""The benchmark measures what it says; how fast is for the tables."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fashionlib.benchmark import resident_memory, throughput
+from fashionlib.models import MultitaskModel
+from fashionlib.settings import Settings
+
+
+def test_throughput_has_every_way_and_ratios_to_the_right_one(garments):
+    model = MultitaskModel("resnet18", garments.catalogue.select("taxonomy", "gender"), size=garments.size)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    table = throughput(model, garments, Settings(batch_size=16), steps=1, repeats=1).set_index("what")
+    speed = table["images_per_second"]
+    assert set(table.index) == {"bare_step", "fit", "bare_forward", "evaluate", "plain_recipe"}
+    for what, bare in {"fit": "bare_step", "plain_recipe": "bare_step", "evaluate": "bare_forward"}.items():
+        assert table.loc[what, "ratio_to_bare"] == pytest.approx(speed[what] / speed[bare])
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())  # left as it was
+
+
+def test_resident_memory_is_that_of_this_process():
+    private = resident_memory().set_index("kind")["gigabytes"]
+    ballast = bytearray(b"x") * (256 * 2**20)
+    grown = resident_memory().set_index("kind")["gigabytes"]
+    assert grown["private"] - private["private"] == pytest.approx(0.25, abs=0.05)
+    assert len(ballast) == 256 * 2**20

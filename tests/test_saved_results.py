@@ -1,0 +1,78 @@
+"""What the committed results must be: whole, traceable, and as good as README says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCTS = ROOT / "results/products"
+PROFILES = [ROOT / "results/demo", PRODUCTS]
+
+
+@pytest.fixture(scope="module")
+def accuracy() -> pd.DataFrame:
+    return pd.read_csv(PRODUCTS / "tables/07_accuracy.csv")
+
+
+@pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
+def test_every_artefact_is_the_one_in_the_manifest(folder):
+    artefacts = json.loads((folder / "manifest.json").read_text())["artefacts"]
+    there = {str(p.relative_to(folder)) for kind in ("tables", "figures") for p in (folder / kind).iterdir()}
+    assert set(artefacts) == there
+    changed = [p for p, e in artefacts.items() if hashlib.sha256((folder / p).read_bytes()).hexdigest() != e["sha256"]]
+    assert changed == []
+
+
+@pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
+def test_executed_notebooks_ended_well_and_show_no_private_path(folder):
+    names = {path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
+    assert {path.name for path in (folder / "notebooks").glob("*.ipynb")} == names
+    for name in names:
+        text = (folder / "notebooks" / name).read_text(encoding="utf-8")
+        cells = json.loads(text)["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        assert outputs and not any(output["output_type"] == "error" for output in outputs)
+        assert not re.search(r'(?<![\w.])/(home|work|root|tmp)/', text)
+
+
+def test_the_main_model_beats_the_project_seed_on_all_seven(accuracy):
+    main = accuracy[(accuracy["model"] == "taxonomy") & (accuracy["split"] == "random")].set_index("task")
+    assert len(main) == 7 and (main["n_test"] == 6611).all()
+    assert (main["accuracy"] > main["seed_accuracy"]).all(), main[["accuracy", "seed_accuracy"]]
+
+
+def test_published_figures_are_those_of_the_references(accuracy):
+    references = pd.read_csv(ROOT / "notebooks/references.csv")
+    ours = references[references["dataset"] == "fashion-product-images-small"].query("metric == 'accuracy'")
+    for row in accuracy[(accuracy["model"] == "taxonomy") & (accuracy["split"] == "random")].itertuples():
+        values = ours.loc[ours["task"] == row.task, ["comparable", "value"]]
+        assert row.seed_accuracy == values.loc[values["comparable"] == "split not stated", "value"].item()
+        assert row.best_published == values.loc[values["comparable"].str.startswith("random 70/15/15"), "value"].max()
+
+
+def test_a_taxonomy_never_gives_an_impossible_answer():
+    match = pd.read_csv(PRODUCTS / "tables/07_exact_match.csv")
+    assert (match.loc[match["model"].str.startswith("taxonomy"), "impossible_rate"] == 0).all()
+    assert match.loc[match["model"].str.startswith("independent"), "impossible_rate"].item() > 0
+
+
+def test_the_per_class_table_agrees_with_the_accuracy(accuracy):
+    """Recall weighted by class size is accuracy: two tables, written by different code."""
+    classes = pd.read_csv(PRODUCTS / "tables/07_per_class.csv", keep_default_na=False)
+    for task, rows in classes.groupby("task"):
+        main = accuracy[(accuracy["model"] == "taxonomy") & (accuracy["task"] == task)].iloc[0]
+        assert (rows["recall"] * rows["n_test"]).sum() / main["n_test"] == pytest.approx(main["accuracy"], abs=1e-4)
+
+
+def test_readme_shows_the_results():
+    script = [sys.executable, str(ROOT / "notebooks/readme_tables.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,220 @@
+"""fit: it learns, writes what it promises, finds what was done, and says what is wrong."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import SETTINGS, same_weights, tiny_data, tiny_model, tiny_table
+
+from fashionlib.catalogue import CatalogueError
+from fashionlib.checkpoints import load_model
+from fashionlib.evaluation import predict
+from fashionlib.optimisation import LossWeights
+from fashionlib.runs import State
+from fashionlib.settings import Stage
+from fashionlib.tasks import SingleLabel
+from fashionlib.training import fit
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_data()
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A run of two epochs with all four kinds of tasks."""
+    return fit(tiny_model(data), data, SETTINGS, tmp_path_factory.mktemp("runs") / "joint")
+
+
+def test_one_small_batch_is_learned_by_heart(tmp_path):
+    data = tiny_data(tiny_table(train=16, val=0, test=0))
+    settings = replace(
+        SETTINGS, epochs=80, batch_size=16, learning_rate=0.01, shift=0, flip=0, erase=0, label_smoothing=0, ema_decay=0
+    )
+    run = fit(tiny_model(data), data, settings, tmp_path / "run")
+    losses = run.history[[c for c in run.history if c.startswith("loss/")]]
+    assert list(losses) == ["loss/gender", "loss/taxonomy", "loss/words", "loss/item"]
+    assert (losses.iloc[-1] < 0.1).all() and (losses.iloc[0] > losses.iloc[-1]).all()
+    # batch norm in training mode: sixteen images are too few for its running statistics to settle on them
+    run.model.train()
+    with torch.no_grad():
+        outputs = run.model(data.fetch(np.arange(16)))
+    for name, task in run.model.tasks.items():
+        target = task.encode(data.catalogue.table)
+        for label, scores in task.metrics(task.activate(outputs[name]).numpy(), target).items():
+            assert next(iter(scores.values())) >= 0.93, label
+
+
+def test_a_run_leaves_its_model_history_settings_and_no_checkpoints(finished, data):
+    assert not finished.found and finished.seconds > 0
+    assert same_weights(load_model(finished.run_dir / "model.pth"), finished.model)
+    assert not same_weights(finished.model, tiny_model(data))
+    history = pd.read_csv(finished.run_dir / "history.csv")
+    assert history["epoch"].tolist() == [1, 2] and history["stage"].tolist() == ["train", "train"]
+    for column in ("loss/words", "gender/accuracy", "article/macro_f1", "words/map", "item/recall_at_1", "score"):
+        assert history[column].notna().all(), column
+    record = json.loads((finished.run_dir / "settings.json").read_text())
+    assert record["finished"] and record["settings"] == json.loads(json.dumps(SETTINGS.to_dict()))
+    assert record["data"]["images"] == {"train": 32, "val": 8, "test": 8}
+    kinds = [task["kind"] for task in record["model"]["tasks"]]
+    assert kinds == ["SingleLabel", "Hierarchy", "MultiLabel", "Similarity"]
+    assert not list((finished.run_dir / "checkpoints").iterdir())
+
+
+def test_the_history_tells_what_the_saved_model_reaches(finished, data):
+    last, scores = finished.history.iloc[-1], predict(finished.model, data, "val").metrics()
+    for label, metric in (("gender", "accuracy"), ("sub", "accuracy"), ("words", "map"), ("item", "recall_at_1")):
+        assert last[f"{label}/{metric}"] == pytest.approx(scores[label][metric], abs=1e-6)
+    first = [scores[k]["accuracy"] for k in ("gender", "master", "sub", "article")]
+    expected = np.mean([*first, scores["words"]["map"], scores["item"]["recall_at_1"]])
+    assert last["score"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_tensorboard_shows_losses_metrics_and_a_montage(finished):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(finished.run_dir / "tensorboard"))
+    events.Reload()
+    assert {"loss/gender", "gender/accuracy", "run/learning_rate", "run/score"} <= set(events.Tags()["scalars"])
+    seen = [(event.step, event.value) for event in events.Scalars("loss/taxonomy")]
+    assert [step for step, _ in seen] == [4, 8]  # four steps an epoch
+    np.testing.assert_allclose([value for _, value in seen], finished.history["loss/taxonomy"], rtol=1e-5)
+    montage = events.Images("predictions")[0]
+    assert montage.width > 100 and montage.encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_a_finished_run_is_found(finished, data, monkeypatch):
+    def train_epoch(*_):
+        raise AssertionError("it trained again")
+
+    monkeypatch.setattr("fashionlib.training.train_epoch", train_epoch)
+    again = fit(tiny_model(data), data, SETTINGS, finished.run_dir)
+    assert again.found and again.seconds == finished.seconds
+    assert same_weights(again.model, finished.model) and not again.model.training
+    pd.testing.assert_frame_equal(again.history, finished.history)
+
+
+def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp_path, capsys):
+    one = replace(SETTINGS, epochs=1)
+    first = fit(tiny_model(data, "gender"), data, one, tmp_path / "run")
+    capsys.readouterr()
+    second = fit(tiny_model(data, "gender"), data, replace(one, flip=0.1), tmp_path / "run")
+    assert not second.found
+    assert "run is another run (settings.flip: 0.5 -> 0.1); it is kept as run." in capsys.readouterr().out
+    table = tiny_table()
+    table.loc[0, "gender"] = "Women"
+    changed = tiny_data(table)
+    third = fit(tiny_model(changed, "gender"), changed, replace(one, flip=0.1), tmp_path / "run")
+    assert not third.found and "data.fingerprint: " in capsys.readouterr().out
+    kept = sorted(path for path in tmp_path.iterdir() if path.name.startswith("run."))
+    assert len(kept) == 2
+    assert any(same_weights(load_model(path / "model.pth"), first.model) for path in kept)
+
+
+def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch, capsys):
+    scores, weights = [0.2, 0.6, 0.5, 0.4, 0.9], []
+
+    def remember(model, *_, **__):
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    monkeypatch.setattr("fashionlib.training.predict", remember)
+    monkeypatch.setattr("fashionlib.training.validation_row", lambda _: {"score": scores[len(weights) - 1]})
+    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=5, patience=2), tmp_path / "run")
+    assert len(run.history) == 4 and "stopping early" in capsys.readouterr().out
+    final = run.model.state_dict()
+    assert all(torch.equal(final[name], weights[1][name]) for name in final)
+    assert not torch.equal(final["heads.gender.weight"], weights[3]["heads.gender.weight"])
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_without_validation_images_it_trains_to_the_end(tmp_path, patience):
+    data = tiny_data(tiny_table(train=16, val=0, test=4))
+    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3, patience=patience), tmp_path / "run")
+    assert len(run.history) == 3 and "score" not in run.history
+    last = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3), tmp_path / "plain")
+    assert same_weights(run.model, last.model)  # the last weights, not those of some epoch before
+
+
+def test_stages_train_what_they_name(data, tmp_path):
+    stages = [Stage("warm", ("gender",), 1, "heads"), Stage("all", ("gender", "taxonomy"), 2, learning_rate=0.001)]
+    model = tiny_model(data)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    run = fit(model, data, replace(SETTINGS, ema_decay=0), tmp_path / "run", stages)
+    assert run.history["stage"].tolist() == ["warm", "all", "all"]
+    assert run.history["loss/taxonomy"].isna().tolist() == [True, False, False]
+    assert run.history["learning_rate"].iloc[1] <= 0.001
+    after = run.model.state_dict()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    learned = {name.split(".")[1] for name in changed if name.startswith("heads.")}
+    assert learned == {"gender", "taxonomy"}
+    first = fit(tiny_model(data), data, replace(SETTINGS, ema_decay=0), tmp_path / "first", stages[:1])
+    body = first.model.body.state_dict()
+    assert all(torch.equal(body[name], before[f"body.{name}"]) for name in body)
+
+
+def test_each_stage_has_its_own_patience():
+    data = tiny_data()
+    model = tiny_model(data, "gender")
+    state = State(model, LossWeights({}, ("gender",)), 0)
+    stopped = [state.end_epoch({"score": score}, 5, 2, 1.0) for score in (0.5, 0.4, 0.3)]
+    assert stopped == [False, False, True] and (state.stage, state.stage_epoch) == (1, 0)
+    assert [state.end_epoch({"score": score}, 5, 2, 1.0) for score in (0.3, 0.2)] == [False, True]
+
+
+@pytest.mark.parametrize("weights", ["uncertainty", {"gender": 0.0, "taxonomy": 2.0}])
+def test_loss_weights_reach_the_loop(data, tmp_path, weights):
+    names = ("gender", "taxonomy")
+    model = tiny_model(data, *names)
+    before = model.heads["gender"].weight.detach().clone()
+    settings = replace(SETTINGS, epochs=1, weight_decay=0, ema_decay=0, loss_weights=weights)
+    run = fit(model, data, settings, tmp_path / "run")
+    assert torch.equal(run.model.heads["gender"].weight, before) == (weights != "uncertainty")
+
+
+def test_small_images_first_and_mirrored_validation(data, tmp_path, monkeypatch):
+    seen = []
+    model = tiny_model(data, "gender")
+    model.register_forward_pre_hook(lambda module, args: seen.append((module.training, tuple(args[0].shape[1:3]))))
+    fit(model, data, replace(SETTINGS, small_epochs=1, small_scale=0.5, mirror_test=True), tmp_path / "run")
+    assert [shape for training, shape in seen if training] == [(16, 12)] * 4 + [(32, 24)] * 4
+
+
+class Explodes(SingleLabel):
+    def loss(self, output, target, smoothing=0.0):
+        return super().loss(output, target, smoothing) * float("nan")
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_task(data, tmp_path):
+    model = tiny_model(data, "gender", "taxonomy")
+    model.tasks["gender"] = Explodes("gender", classes=model.tasks["gender"].classes)
+    with pytest.raises(FloatingPointError, match="step 0: the loss of gender is not finite; lower the learning rate"):
+        fit(model, data, SETTINGS, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.pth").exists()
+
+
+def test_a_huge_learning_rate_is_reported_not_saved(data, tmp_path):
+    settings = replace(SETTINGS, optimizer="sgd", learning_rate=1e20, schedule="cosine")
+    with pytest.raises(FloatingPointError, match=r"step [1-7]: the loss of .*gender"):
+        fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
+
+
+def test_what_does_not_fit_together_is_refused_before_anything_is_written(data, tmp_path):
+    run, wide = tmp_path / "run", tiny_data(size=(30, 32))
+    with pytest.raises(ValueError, match=r"images of \(30, 32\) pixels .* the model expects \(24, 32\)"):
+        fit(tiny_model(data), wide, SETTINGS, run)
+    with pytest.raises(ValueError, match="stage 's' names task 'shoe'; the model has gender"):
+        fit(tiny_model(data, "gender"), data, SETTINGS, run, [Stage("s", ("shoe",))])
+    poor = tiny_data(tiny_table().drop(columns="gender"), tasks=())
+    with pytest.raises(ValueError, match="catalogue 'tiny' has no column gender"):
+        fit(tiny_model(data, "gender"), poor, SETTINGS, run)
+    assert not run.exists()
+    with pytest.raises(ValueError, match="loss_weights names shoe; tasks are gender"):
+        fit(tiny_model(data, "gender"), data, replace(SETTINGS, loss_weights={"shoe": 1.0}), run)
+
+
+def test_an_empty_training_split_is_refused():
+    with pytest.raises(CatalogueError, match="training split is empty"):
+        tiny_data(tiny_table(train=0, val=20, test=20))
