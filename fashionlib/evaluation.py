@@ -82,7 +82,7 @@ def predict(
             views = [images, images.flip(2)] if mirror else [images]
             outputs = [model(view) for view in views]
             for task in wanted:
-                activation = sum(task.activate(output[task.name]) for output in outputs) / len(views)
+                activation = task.average([task.activate(output[task.name]) for output in outputs])
                 kept[task.name].append(activation.cpu().numpy())
     model.train(was_training)
     activations = {name: np.concatenate(parts) for name, parts in kept.items()}

@@ -44,6 +44,9 @@ class MultitaskModel(nn.Module):
         super().__init__()
         if not tasks:
             raise ValueError("a model needs at least one task")
+        for task in tasks:
+            if not task.name.isidentifier() or task.name in ("all", "heads"):
+                raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
         self.tasks = {task.name: task for task in tasks}
         self.config = {
             "backbone": backbone,

@@ -91,8 +91,9 @@ class WeightAverage:
         torch._foreach_lerp_([self.tensors[n] for n in smooth], [now[n] for n in smooth], 1 - decay)
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        """The averaged weights; the model's own where averaging is off. Counters are always the model's own."""
+        """The averaged weights, with the model's own counters; all the model's own where averaging is off or has not
+        begun."""
         now = model.state_dict()
-        if self.decay == 0:
+        if self.decay == 0 or self.updates == 0:
             return now
         return {n: self.tensors[n] if t.is_floating_point() else t for n, t in now.items()}

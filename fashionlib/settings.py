@@ -57,6 +57,9 @@ class Settings:
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"settings: {name} must be positive, not {getattr(self, name)}")
+        for name in ("shift", "patience", "workers", "weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"settings: {name} must not be negative, but is {getattr(self, name)}")
         for name in ("label_smoothing", "ema_decay", "flip", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"settings: {name} must be between 0 and 1, not {getattr(self, name)}")
@@ -64,8 +67,8 @@ class Settings:
             raise ValueError(f"settings: loss_weights is a mapping or 'uncertainty', not {self.loss_weights!r}")
         if not 0 <= self.small_epochs <= self.epochs:
             raise ValueError(f"settings: small_epochs must be between 0 and epochs, not {self.small_epochs}")
-        if self.seed < 0:
-            raise ValueError(f"settings: seed must not be negative, but is {self.seed}")
+        if not 0 < self.small_scale <= 1:
+            raise ValueError(f"settings: small_scale must be above 0 and at most 1, not {self.small_scale}")
 
     def to_dict(self) -> dict:
         return asdict(self)

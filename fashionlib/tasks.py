@@ -6,6 +6,7 @@ here. Tasks are immutable; ``learn`` returns a copy that knows the classes found
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -43,6 +44,10 @@ class Task:
     def learn(self, train: pd.DataFrame) -> Task:
         """A copy that knows the classes in the training table."""
         return self
+
+    def average(self, activations: Sequence[Tensor]) -> Tensor:
+        """One answer from those for several views of the same images, such as the mirror image."""
+        return sum(activations) / len(activations)
 
     def to_dict(self) -> dict:
         """Plain values, for ``model.pth`` and ``settings.json``; what is at its default is left out."""
@@ -255,6 +260,10 @@ class Similarity(Task):
     def activate(self, output):
         """Embeddings (B, D), unit length."""
         return F.normalize(output.float(), dim=1)
+
+    def average(self, activations):
+        """The mean direction, unit length again."""
+        return F.normalize(sum(activations), dim=1)
 
     def predict(self, activations):
         return {}

@@ -64,11 +64,14 @@ def fit(
     if run.find_finished():
         model.load_state_dict(load_model(run.model_path).state_dict())
         return Run(model.eval(), run.history(), run.path, run.seconds(), found=True)
+    loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks))
     run.start()
 
     from accelerate import Accelerator
 
     accelerator = Accelerator()
+    if accelerator.num_processes > 1:
+        raise RuntimeError("fit trains in one process; start it without torchrun or accelerate launch")
     device = accelerator.device
     dtype = resolve_precision(settings.precision, device)
     model.to(device, memory_format=memory_format(dtype, device))
@@ -76,7 +79,7 @@ def fit(
     order = Order(data.catalogue.rows("train"), settings.batch_size, settings.seed)
     validates = bool((data.catalogue.table["split"] == "val").any())
     checkpoints = CheckpointFolder(run.path / "checkpoints")
-    state = State(model, LossWeights(settings.loss_weights, tuple(model.tasks)).to(device), settings.ema_decay)
+    state = State(model, loss_weights.to(device), settings.ema_decay)
     if (saved := checkpoints.load_newest()) is not None:
         state.load(saved)
         print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
@@ -212,7 +215,7 @@ def _check_finite(total: Tensor, losses: dict[str, Tensor], step: int) -> None:
     if not torch.isfinite(total):
         bad = ", ".join(name for name, loss in losses.items() if not torch.isfinite(loss)) or "the loss weights"
         raise FloatingPointError(
-            f"step {step}: the loss of {bad} is not finite; lower the learning rate. The last checkpoint is good."
+            f"step {step}: the loss of {bad} is not finite; lower the learning rate (earlier checkpoints are good)"
         )
 
 
