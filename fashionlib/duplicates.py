@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from .files import write_atomically
 from .images import ImageData
 from .progress import progress
 from .splits import chain, grouped_split, join_groups
@@ -53,9 +56,15 @@ def duplicate_pairs(data: ImageData, distance: int = MAX_DISTANCE, difference: f
     """Pairs (M, 2) of near-duplicate images: found by perceptual hash, confirmed on the pixels.
 
     The hash alone will not do for product photographs: it sees the silhouette and neither colour nor detail, and at
-    2 of 64 bits it already joins thousands of different shoes.
+    2 of 64 bits it already joins thousands of different shoes. The result is kept beside the pixel cache.
     """
-    return alike(data, near_duplicates(perceptual_hashes(data), distance), difference)
+    kept = data.folder / f"near_duplicates_{distance}_{difference}.npy" if data.folder else None
+    if kept and kept.exists():
+        return np.load(kept)
+    pairs = alike(data, near_duplicates(perceptual_hashes(data), distance), difference)
+    if kept and os.access(kept.parent, os.W_OK):
+        write_atomically(kept, lambda file: np.save(file, pairs))
+    return pairs
 
 
 def duplicate_groups(data: ImageData, pairs: np.ndarray) -> np.ndarray:

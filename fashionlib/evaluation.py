@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from .batches import Batches, Order, loader
+from .files import write_atomically
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
 from .labels import MISSING, Labels, known
@@ -89,6 +92,28 @@ def predict(
     return Predictions(
         {t.name: t for t in wanted}, rows, activations, {name: t[rows] for name, t in batches.targets.items()}
     )
+
+
+def predict_once(
+    model: MultitaskModel, data: ImageData, split: str, run_dir: Path, mirror: bool = True, batch_size: int = 256
+) -> Predictions:
+    """``predict``, kept in ``run_dir`` beside the model of a finished run: the test is looked at once, and a notebook
+    that is run again finds what it saw. Made anew if weights, data or split differ."""
+    wanted = [task for task in model.tasks.values() if task.evaluated]
+    weights = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    key = f"{weights.hexdigest()} {data.fingerprint([c for t in wanted for c in t.columns])} {mirror}"
+    path = run_dir / f"predictions_{split}.npz"
+    rows = data.catalogue.rows(split)
+    if path.exists():
+        with np.load(path) as kept:
+            if str(kept["key"]) == key:
+                targets = {t.name: t.encode(data.catalogue.table)[rows] for t in wanted}
+                return Predictions({t.name: t for t in wanted}, rows, {t.name: kept[t.name] for t in wanted}, targets)
+    made = predict(model, data, split, batch_size, mirror)
+    write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))
+    return made
 
 
 def accuracy_table(predictions: Predictions, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:

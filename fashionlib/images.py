@@ -110,11 +110,12 @@ def _files(folder: str | Path) -> Iterator[os.DirEntry]:
 class ImageData:
     """A catalogue with its pixels in memory-mapped uint8: what ``fit`` and ``evaluate`` work on.
 
-    ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``.
+    ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``. ``folder`` is
+    where the pixels lie, if they do; what is derived from them alone may be kept there.
     """
 
-    def __init__(self, catalogue: Catalogue, pixels: np.ndarray, position: np.ndarray):
-        self.catalogue, self.pixels, self.position = catalogue, pixels, position
+    def __init__(self, catalogue: Catalogue, pixels: np.ndarray, position: np.ndarray, folder: Path | None = None):
+        self.catalogue, self.pixels, self.position, self.folder = catalogue, pixels, position, folder
 
     @property
     def size(self) -> tuple[int, int]:
@@ -133,7 +134,7 @@ class ImageData:
         return torch.from_numpy(self.pixels[self.position[rows]])
 
     def with_split(self, assignment: Sequence[str], **facts) -> ImageData:
-        return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position)
+        return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position, self.folder)
 
 
 def cache_images(
@@ -163,7 +164,7 @@ def cache_images(
     position = np.delete(np.arange(len(pixels)), bad["row"])
     if len(bad):
         catalogue = catalogue.without(bad["row"].tolist(), bad["reason"].tolist(), source="image")
-    return ImageData(catalogue, pixels, position)
+    return ImageData(catalogue, pixels, position, final)
 
 
 def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels: int) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,6 +117,20 @@ class Results:
             for path in self._files():
                 if path not in self._artefacts:
                     (self.folder / path).unlink(missing_ok=True)
+
+    def once(self, name: str, key: dict, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A measurement that is made once for a key (machine, settings, ...) and found again when the notebook is run
+        again; ``--fresh`` forgets it."""
+        path = self.run_dir(name) / "measured.json"
+        wanted = json.loads(json.dumps(plain(key)))
+        if path.exists():
+            found = json.loads(path.read_text())
+            if found.get("key") == wanted:
+                return pd.DataFrame(found["rows"])
+        frame = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"key": wanted, "rows": frame.to_dict("records")})
+        return frame
 
     def read_table(self, name: str) -> pd.DataFrame:
         """A table of any notebook, by its full name (``"07_accuracy"``). Only an empty field is a missing value: a

@@ -52,7 +52,8 @@ def fit(
 
     Called again with the same model, data and settings it loads the finished run, or goes on after the last whole
     epoch and ends bit-equal to a run that was never stopped (on one machine, with one number of threads). If anything
-    differs, the old run is moved aside and the reason printed.
+    differs, the old run is moved aside and the reason printed. A run is known by the weights it starts from, too: make
+    the model anew, after ``torch.manual_seed``, before calling again. The model itself is trained, not a copy.
 
     Raises ``ValueError`` for a stage or loss weight that names no task, and for images of another size than the
     model's; ``CatalogueError`` for an empty training split; ``FloatingPointError`` if a loss is no longer finite;

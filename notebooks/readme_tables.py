@@ -43,13 +43,14 @@ def provenance() -> str:
     manifest = json.loads((ROOT / "results/products/manifest.json").read_text())
     entry = manifest["notebooks"]["07"]
     facts = manifest["artefacts"]["tables/07_accuracy.csv"]
-    run = next(run for name, run in entry["runs"].items() if name.endswith("taxonomy_random"))
+    cycles = [run for name, run in entry["runs"].items() if name in ("07_taxonomy_random", "07_taxonomy_random_second")]
+    epochs, minutes = sum(run["epochs"] for run in cycles), sum(run["seconds"] for run in cycles) / 60
     images = pd.read_csv(TABLES / "07_accuracy.csv").query("model == 'taxonomy' and split == 'random'")["n_test"].max()
     machine = entry["machine"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
     return (
         f"One seed ({facts['seeds'][0]}), {facts['settings']['backbones']['main']} from scratch at 60 x 80 pixels, "
-        f"{run['epochs']} epochs in {run['seconds'] / 60:.0f} minutes on {machine['cores']} cores ({machine['cpu']}, "
+        f"{epochs} epochs in {minutes:.0f} minutes on {machine['cores']} cores ({machine['cpu']}, "
         f"{machine['precision']}, {gpus}); {images:,} test images. The intervals are over test images, not over seeds."
     )
 
