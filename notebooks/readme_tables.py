@@ -52,7 +52,8 @@ def provenance() -> str:
     machine = entry["machine"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
     return (
-        f"{verdict} One seed ({facts['seeds'][0]}), {facts['settings']['backbones']['main']} from scratch at 60 x 80 pixels, "
+        f"{verdict} One seed ({facts['seeds'][0]}), {facts['settings']['backbones']['main']} from scratch at "
+        f"60 x 80 pixels, "
         f"{epochs} epochs in {minutes:.0f} minutes on {machine['cores']} cores ({machine['cpu']}, "
         f"{machine['precision']}, {gpus}); {images:,} test images. The intervals are over test images, not over seeds."
     )
