@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -194,8 +193,3 @@ def table_bytes(table: pd.DataFrame) -> bytes:
     rows, columns = np.nonzero((table == "").to_numpy())
     empty = "".join(f"{row} {table.columns[column]}\n" for row, column in zip(rows, columns, strict=True))
     return table.to_csv(index=False).encode() + empty.encode()
-
-
-def auxiliary(task: Task) -> Task:
-    """The task as an auxiliary target: trained, never reported."""
-    return replace(task, evaluated=False)

@@ -72,7 +72,7 @@ def predict(
     """
     rows = data.catalogue.rows(split) if isinstance(split, str) else np.asarray(split)
     wanted = [t for t in model.tasks.values() if (t.evaluated if tasks is None else t.name in tasks)]
-    batches = Batches(data, wanted)
+    batches = Batches(data, [])  # images only: the targets of these rows are encoded at the end
     device = next(model.parameters()).device
     dtype = resolve_precision(precision, device)
     model = model.to(memory_format=memory_format(dtype, device))
@@ -89,9 +89,8 @@ def predict(
                 kept[task.name].append(activation.cpu().numpy())
     model.train(was_training)
     activations = {name: np.concatenate(parts) for name, parts in kept.items()}
-    return Predictions(
-        {t.name: t for t in wanted}, rows, activations, {name: t[rows] for name, t in batches.targets.items()}
-    )
+    targets = {task.name: task.encode(data.catalogue.table.iloc[rows]) for task in wanted}
+    return Predictions({task.name: task for task in wanted}, rows, activations, targets)
 
 
 def predict_once(
@@ -109,7 +108,7 @@ def predict_once(
     if path.exists():
         with np.load(path) as kept:
             if str(kept["key"]) == key:
-                targets = {t.name: t.encode(data.catalogue.table)[rows] for t in wanted}
+                targets = {t.name: t.encode(data.catalogue.table.iloc[rows]) for t in wanted}
                 return Predictions({t.name: t for t in wanted}, rows, {t.name: kept[t.name] for t in wanted}, targets)
     made = predict(model, data, split, batch_size, mirror)
     write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.catalogue import Catalogue, CatalogueError, auxiliary
+from fashionlib.catalogue import Catalogue, CatalogueError
 from fashionlib.labels import MISSING, UNSEEN
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
@@ -162,11 +162,6 @@ def test_a_sample_takes_its_share_of_every_split():
     assert part.facts["sample"] == "40 of 100" and len(part.rejected) == 0
     assert part.table.equals(shop.sample(40, seed=1).table) and not part.table.equals(shop.sample(40, seed=2).table)
     assert shop.sample(100) is shop
-
-
-def test_an_auxiliary_task_is_the_same_task_unreported():
-    task = auxiliary(SingleLabel("colour", ("red",)))
-    assert task.classes == ("red",) and not task.evaluated
 
 
 def test_sources_are_named_when_a_name_is_unknown_or_a_folder_is_needed():
