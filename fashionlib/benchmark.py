@@ -103,7 +103,7 @@ def resident_memory() -> pd.DataFrame:
 
 
 def _step(model: MultitaskModel, outputs, targets, optimizer) -> None:
-    sum(model.tasks[name].loss(outputs[name], targets[name]) for name in outputs).backward()
+    sum(model.losses(outputs, targets, outputs).values()).backward()
     optimizer.step()
     optimizer.zero_grad()
 

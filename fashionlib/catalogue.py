@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -107,6 +108,12 @@ class Catalogue:
                 if not classes:
                     raise CatalogueError(f"{self.name}: no training image has a label in column {label!r}")
         return [self.tasks[name] for name in names]
+
+    def task(self, name: str, **changes) -> Task:
+        """One task with some of its fields changed, such as ``loss_function``; what it takes from the training split
+        is learned again. Raises as ``select`` does, and ``TypeError`` for a field that the task does not have."""
+        train = self.table[self.table["split"] == "train"]
+        return replace(self.select(name)[0], **changes).learn(train)
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split; raises ``CatalogueError`` if it is empty."""

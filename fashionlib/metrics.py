@@ -33,14 +33,10 @@ def classification_scores(probabilities: np.ndarray, predicted: np.ndarray, trut
 
 def multilabel_scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Mean average precision over the classes that have a positive, ignoring unknown entries (negative truth)."""
-    from sklearn.metrics import average_precision_score
+    from .attribute_metrics import average_precisions
 
-    each = []
-    for column in range(truth.shape[1]):
-        known = truth[:, column] >= 0
-        if truth[known, column].any():
-            each.append(average_precision_score(truth[known, column], probabilities[known, column]))
-    return {"map": float(np.mean(each)) if each else float("nan")}
+    each = average_precisions(probabilities, truth)
+    return {"map": float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")}
 
 
 def recall_at_1(embeddings: np.ndarray, items: np.ndarray) -> float:

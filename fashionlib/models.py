@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -80,6 +80,12 @@ class MultitaskModel(nn.Module):
         """uint8 (B, H, W, 3) -> the raw output of every head, by task name."""
         features = self.dropout(self.features(images))
         return {name: head(features) for name, head in self.heads.items()}
+
+    def losses(
+        self, outputs: dict[str, Tensor], targets: dict[str, Tensor], tasks: Iterable[str], smoothing: float = 0.0
+    ) -> dict[str, Tensor]:
+        """The loss of each of ``tasks`` on a batch."""
+        return {t: self.tasks[t].loss(outputs[t], targets[t], smoothing, self.heads[t]) for t in tasks}
 
     def description(self) -> dict:
         """Plain values from which ``model_from_description`` builds the same model, without its weights."""

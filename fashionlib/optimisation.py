@@ -45,11 +45,17 @@ def freeze(model: MultitaskModel, stage: Stage) -> None:
 
 
 def make_optimizer(modules: list[nn.Module], settings: Settings, learning_rate: float) -> torch.optim.Optimizer:
-    """The fused optimiser over all parameters that learn; norms and biases without weight decay."""
-    learn = [p for module in modules for p in module.parameters() if p.requires_grad]
+    """The fused optimiser over all parameters that learn; norms and biases without weight decay. With AdamW the
+    proxies of Proxy-Anchor learn a hundred times faster (Kim et al., 2020, section 4.2)."""
+    learn, proxies = [], []
+    for name, parameter in (pair for module in modules for pair in module.named_parameters()):
+        if parameter.requires_grad:
+            fast = settings.optimizer == "adamw" and name.endswith(".proxies")
+            (proxies if fast else learn).append(parameter)
     groups = [
         {"params": [p for p in learn if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in learn if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": proxies, "weight_decay": settings.weight_decay, "faster": 100, "lr": 100 * learning_rate},
     ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adamw":

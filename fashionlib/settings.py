@@ -35,6 +35,11 @@ class Settings:
     """Probability of a mirror image."""
     erase: float = 0.25
     """Probability of erasing a random rectangle."""
+    sampler: str = "shuffle"
+    """``"shuffle"``, ``"balanced"`` (every class of the first single label equally often) or ``"items"`` (``per_item``
+    images of each item in a batch)."""
+    per_item: int = 4
+    """Images of one item in a batch, for the sampler ``"items"``."""
     small_epochs: int = 0
     """First epochs that see smaller images, which cost less (progressive resizing; Howard et al., 2018)."""
     small_scale: float = 0.6
@@ -53,6 +58,7 @@ class Settings:
     def __post_init__(self):
         _one_of("optimizer", self.optimizer, ("sgd", "adamw"))
         _one_of("schedule", self.schedule, ("onecycle", "cosine"))
+        _one_of("sampler", self.sampler, ("shuffle", "balanced", "items"))
         _one_of("precision", self.precision, ("auto", "bf16", "fp32"))
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .augment import ShiftFlipErase, shrink, uniform_numbers
-from .batches import Batches, Order, loader
+from .batches import Batches, Order, loader, training_order
 from .checkpoints import CheckpointFolder, load_model, save_model
 from .evaluation import Predictions, predict
 from .hardware import autocast, memory_format, resolve_precision
@@ -77,7 +77,7 @@ def fit(
     dtype = resolve_precision(settings.precision, device)
     model.to(device, memory_format=memory_format(dtype, device))
     batches = Batches(data, list(model.tasks.values()))
-    order = Order(data.catalogue.rows("train"), settings.batch_size, settings.seed)
+    order = training_order(batches, settings)
     validates = bool((data.catalogue.table["split"] == "val").any())
     checkpoints = CheckpointFolder(run.path / "checkpoints")
     state = State(model, loss_weights.to(device), settings.ema_decay)
@@ -148,17 +148,15 @@ def train_epoch(
         for k, batch in enumerate(loader(batches, order, settings.workers, pin=device.type == "cuda")):
             noise = uniform_numbers(settings.seed, state.epoch, batch.rows.numpy(), augment.draws)
             batch = batch.to(device)
+            rate = learning_rate_at(state.stage_epoch * len(order) + k, steps, settings, peak)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(state.stage_epoch * len(order) + k, steps, settings, peak)
+                group["lr"] = rate * group.get("faster", 1)
             with autocast(device, dtype):
                 images = augment(batch.images, torch.from_numpy(noise))
                 if state.epoch < settings.small_epochs:
                     images = shrink(images, settings.small_scale)
                 outputs = model(images)
-            losses = {
-                name: model.tasks[name].loss(outputs[name], batch.targets[name], settings.label_smoothing)
-                for name in names
-            }
+            losses = model.losses(outputs, batch.targets, names, settings.label_smoothing)
             total = state.loss_weights(losses)
             _check_finite(total, losses, state.step)
             backward(total)

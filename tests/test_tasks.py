@@ -1,5 +1,6 @@
 """Tasks: losses against plain loops, the taxonomy's sums over paths, what counts in the metrics."""
 
+import dataclasses
 import json
 import math
 
@@ -182,3 +183,102 @@ def test_embeddings_have_unit_length_and_the_triplet_loss_is_the_hand_computed_o
     assert task.loss(output, torch.tensor([0, 0, 1, 1])).item() == pytest.approx(expected, rel=1e-4)
     with_unknown = torch.cat([output, torch.ones(1, 2)])
     assert task.loss(with_unknown, torch.tensor([0, 0, 1, 1, MISSING])).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_given_classes_keep_their_numbers_although_some_have_no_image():
+    train = pd.DataFrame({"colour": ["red", "red", None]})
+    assert COLOUR.learn(train).classes == ("blue", "green", "red")
+    assert COLOUR.learn(train).encode(train).tolist() == [2, 2, MISSING]
+
+
+def test_balanced_classes_count_the_same_and_images_count_one_on_average():
+    train = pd.DataFrame({"colour": ["red"] * 6 + ["blue"] * 2})
+    task = dataclasses.replace(COLOUR, balance=1.0).learn(train)
+    blue, green, red = task.class_weights
+    assert blue * 2 == pytest.approx(red * 6, rel=1e-4) and green == 1
+    assert (blue * 2 + red * 6) / 8 == pytest.approx(1, rel=1e-4)
+    output, target = randn(4, 3), torch.tensor([0, 2, 2, 2])
+    each = [-math.log(softmax(row)[t]) for row, t in zip(output.tolist(), target.tolist(), strict=True)]
+    expected = (blue * each[0] + red * sum(each[1:])) / (blue + 3 * red)
+    assert task.loss(output, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_question_mark_says_that_nobody_knows():
+    table = pd.DataFrame({"words": ["red;?wool", "", None, "?long;?red", "?never seen;wool"]})
+    assert WORDS.encode(table).tolist() == [[0, 1, -1], [0, 0, 0], [-1, -1, -1], [-1, -1, 0], [0, 0, 1]]
+    learned = MultiLabel("words").learn(table)
+    assert learned.classes == ("red", "wool")
+
+
+def test_groups_come_from_the_names_of_classes():
+    table = pd.DataFrame({"words": ["fit:slim;brand:acme", "striped", "fit:slim"]})
+    learned = MultiLabel("words").learn(table)
+    assert dict(zip(learned.classes, learned.groups, strict=True)) == {
+        "brand:acme": "brand",
+        "fit:slim": "fit",
+        "striped": "",
+    }
+    assert task_from_dict(json.loads(json.dumps(learned.to_dict()))) == learned
+
+
+def test_positive_weights_are_negatives_over_positives():
+    table = pd.DataFrame({"words": ["red", "red;long", "", "", None]})
+    task = dataclasses.replace(WORDS, balance=1.0).learn(table)
+    assert task.positive_weights == pytest.approx((3, 1, 3))  # long 1 of 4, red 2 of 4, wool never: as if once
+    output, target = randn(2, 3), torch.tensor([[1, 0, 0], [0, 1, MISSING]])
+    p = output.sigmoid()
+    each = [
+        -3 * math.log(p[0, 0]) - math.log(1 - p[0, 1]) - math.log(1 - p[0, 2]),
+        -math.log(1 - p[1, 0]) - math.log(p[1, 1]),
+    ]
+    assert task.loss(output, target).item() == pytest.approx(sum(each) / 2, rel=1e-5)
+
+
+def test_asymmetric_loss_is_the_papers():
+    task = dataclasses.replace(WORDS, loss_function="asymmetric")
+    output, target = 3 * randn(4, 3), torch.tensor([[1, 0, 0], [0, 1, MISSING], [0, 0, 0], [1, 1, 1]])
+    total = 0.0
+    for row, truth in zip(output.tolist(), target.tolist(), strict=True):
+        for logit, y in zip(row, truth, strict=True):
+            p = 1 / (1 + math.exp(-logit))
+            shifted = max(p - 0.05, 0)
+            total += {1: -math.log(p), 0: -(shifted**4) * math.log(1 - shifted), -1: 0}[y]
+    assert task.loss(output, target).item() == pytest.approx(total / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MultiLabel("words", loss_function="focal"), "loss_function 'focal'"),
+        (lambda: MultiLabel("words", balance=1, loss_function="asymmetric"), "balance is for the loss 'bce'"),
+        (lambda: MultiLabel("words", classes=("a",), groups=("x", "y")), "2 groups for 1 classes"),
+        (lambda: MultiLabel("words", classes=("a;b",)), "class 'a;b' must not hold"),
+        (lambda: Similarity("item", mining="easy"), "mining 'easy'"),
+        (lambda: Similarity("item", loss_function="contrastive"), "loss_function 'contrastive'"),
+    ],
+)
+def test_tasks_refuse_what_makes_no_sense(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_triplet_loss_with_the_hardest_pairs_is_a_plain_loop():
+    output, target = randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
+    unit = F.normalize(output, dim=1)
+    each = []
+    for i in range(6):
+        similar = [float(unit[i] @ unit[j]) for j in range(6) if j != i and target[j] == target[i]]
+        other = [float(unit[i] @ unit[j]) for j in range(6) if target[j] != target[i]]
+        each.append(max(0.0, max(other) - min(similar) + 0.2))
+    positive = [value for value in each if value > 0]  # the mean is over triplets that violate the margin
+    assert Similarity("item").loss(output, target).item() == pytest.approx(sum(positive) / len(positive), rel=1e-4)
+
+
+def test_proxies_belong_to_the_training_items_and_are_learned():
+    table = pd.DataFrame({"item": ["b", "a", None, "b"]})
+    task = Similarity("item", dimension=4, loss_function="proxy-anchor").learn(table)
+    assert task.items == ("a", "b")
+    assert task.encode(pd.DataFrame({"item": ["new", "b", None, "a"]})).tolist() == [2, 1, MISSING, 0]
+    head = task.head(8)
+    task.loss(head(randn(4, 8)), torch.from_numpy(task.encode(table)), head=head).backward()
+    assert head.loss.proxies.shape == (2, 4) and head.loss.proxies.grad.abs().sum() > 0

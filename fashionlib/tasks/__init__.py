@@ -1,0 +1,30 @@
+"""Tasks: what a network is asked about an image.
+
+A task owns four things: its head, its loss, its prediction and its metrics. A new kind of label is one new class in
+one file here. Tasks are immutable; ``learn`` returns a copy that knows the classes found in a training table.
+"""
+
+from __future__ import annotations
+
+from .base import Task
+from .hierarchy import Hierarchy
+from .multi_label import MultiLabel
+from .similarity import Similarity
+from .single_label import SingleLabel
+
+__all__ = ["KINDS", "Hierarchy", "MultiLabel", "Similarity", "SingleLabel", "Task", "task_from_dict"]
+
+KINDS = {kind.__name__: kind for kind in (SingleLabel, Hierarchy, MultiLabel, Similarity)}
+
+
+def task_from_dict(values: dict) -> Task:
+    """The inverse of ``Task.to_dict``; raises ``ValueError`` on an unknown kind."""
+    values = dict(values)
+    kind = values.pop("kind", None)
+    if kind not in KINDS:
+        raise ValueError(f"task kind {kind!r} is not one of {', '.join(KINDS)}")
+    return KINDS[kind](**{key: _tuples(value) for key, value in values.items()})
+
+
+def _tuples(value):
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value

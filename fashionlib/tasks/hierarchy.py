@@ -1,0 +1,84 @@
+"""A taxonomy: one class at every level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
+from ..metrics import classification_scores
+from .base import Task
+
+
+@dataclass(frozen=True)
+class Hierarchy(Task):
+    """A taxonomy such as master category > sub-category > article type.
+
+    The head has one logit for each *path* seen in training, and one softmax over them. The probability of a class at
+    any level is the sum over its paths (as in Redmon and Farhadi, 2017, who sum up a tree), so the levels agree by
+    construction and a predicted path is never an impossible one. The loss is the sum over levels of the cross-entropy
+    of that level, each masked by itself: a row that only knows its master category still teaches it.
+    """
+
+    levels: tuple[str, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
+    evaluated: bool = True
+
+    @property
+    def columns(self):
+        return tuple(self.levels)
+
+    @property
+    def labels(self):
+        return {level: tuple(sorted({p[k] for p in self.paths})) for k, level in enumerate(self.levels)}
+
+    def learn(self, train):
+        complete = train[list(self.levels)].dropna()
+        return replace(self, paths=tuple(sorted(set(complete.itertuples(index=False, name=None)))))
+
+    def encode(self, table):
+        """Class numbers of every level (N, L), int64."""
+        return np.stack([encode_labels(table[level], self.labels[level]) for level in self.levels], axis=1)
+
+    def path_classes(self) -> np.ndarray:
+        """(P, L): the class number that path p has at level l."""
+        numbers = [{c: i for i, c in enumerate(classes)} for classes in self.labels.values()]
+        return np.array([[numbers[k][c] for k, c in enumerate(path)] for path in self.paths]).reshape(-1, len(numbers))
+
+    def head(self, features):
+        return nn.Linear(features, len(self.paths))
+
+    def loss(self, output, target, smoothing=0.0, head=None):
+        """Sum over levels of the masked cross-entropy; output (B, P) path logits, target (B, L)."""
+        log_paths = output.float().log_softmax(1)
+        columns = torch.from_numpy(self.path_classes()).to(output.device)
+        total = output.sum() * 0.0
+        for level, classes in enumerate(self.labels.values()):
+            known = target[:, level] >= 0
+            if known.any():
+                log_level = log_sum_by(log_paths[known], columns[:, level], len(classes))
+                total = total + smoothed_nll(log_level, target[known, level], smoothing)
+        return total
+
+    def activate(self, output):
+        """Path probabilities (B, P)."""
+        return output.float().softmax(1)
+
+    def predict(self, activations):
+        """Every level of the most probable path; the probabilities are sums over paths."""
+        classes, best = self.path_classes(), activations.argmax(1)
+        result = {}
+        for level, (name, names) in enumerate(self.labels.items()):
+            membership = np.eye(len(names), dtype=activations.dtype)[classes[:, level]]  # (P, C)
+            result[name] = Labels(activations @ membership, classes[best, level])
+        return result
+
+    def metrics(self, activations, target):
+        predicted = self.predict(activations)
+        return {
+            name: classification_scores(*known(predicted[name], target[:, level]))
+            for level, name in enumerate(self.levels)
+        }

@@ -1,0 +1,131 @@
+"""Any number of classes per image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..labels import MISSING, Labels
+from ..metrics import multilabel_scores
+from .base import Task
+
+LOSSES = ("bce", "asymmetric")
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """Any number of classes per image; trained with binary cross-entropy or the asymmetric loss.
+
+    The table holds text: ``"a;b;?c"`` says that a and b apply, that nobody knows about c (it is masked), and that no
+    other class applies; ``""`` that none applies. A missing value says that nobody looked, and all is masked.
+
+    Parameters
+    ----------
+    classes: a fixed list, or learned from the training table.
+    groups: of each class (sleeve, neckline, ...), in the order of ``classes``. Where none are given, a class written
+        ``group:name`` belongs to that group.
+    minimum: training images that a class needs to be learned.
+    balance: exponent of the weight (negatives / positives)^balance of a class's positives in the binary
+        cross-entropy: 0 none, 1 as many gradients for as against every class.
+    loss_function: ``"bce"``, or ``"asymmetric"`` (Ridnik et al., 2021, with their gamma+ 0, gamma- 4, shift 0.05),
+        which looks away from easy negatives.
+    """
+
+    classes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    evaluated: bool = True
+    minimum: int = 1
+    balance: float = 0.0
+    positive_weights: tuple[float, ...] = ()
+    loss_function: str = "bce"
+
+    def __post_init__(self):
+        if self.loss_function not in LOSSES:
+            raise ValueError(f"task {self.name!r}: loss_function {self.loss_function!r} is not among {LOSSES}")
+        if self.balance and self.loss_function != "bce":
+            raise ValueError(f"task {self.name!r}: balance is for the loss 'bce'; 'asymmetric' has its own")
+        if self.groups and len(self.groups) != len(self.classes):
+            raise ValueError(f"task {self.name!r}: {len(self.groups)} groups for {len(self.classes)} classes")
+        for name in self.classes:
+            if ";" in name or name.startswith("?"):
+                raise ValueError(f"task {self.name!r}: class {name!r} must not hold ';' or start with '?'")
+
+    @property
+    def labels(self):
+        return {self.name: self.classes}
+
+    def learn(self, train):
+        counts = train[self.name].dropna().str.split(";").explode().value_counts()
+        found = sorted(c for c, n in counts.items() if c and c[0] != "?" and n >= self.minimum)
+        classes = self.classes or tuple(found)
+        groups = self.groups
+        if not groups and any(":" in name for name in classes):
+            groups = tuple(name.partition(":")[0] if ":" in name else "" for name in classes)
+        task = replace(self, classes=classes, groups=groups)
+        if not self.balance:
+            return task
+        positives = counts.reindex(classes, fill_value=0).clip(lower=1).to_numpy()
+        weights = (train[self.name].notna().sum() / positives - 1).clip(min=1e-3) ** self.balance
+        return replace(task, positive_weights=tuple(weights.round(4).tolist()))
+
+    def encode(self, table):
+        """(N, C) int8: 1 applies, 0 does not, ``MISSING`` unknown. Classes that training never saw are left out."""
+        number = {c: i for i, c in enumerate(self.classes)}
+        unknown = {f"?{c}": i for c, i in number.items()}
+        encoded = np.zeros((len(table), len(self.classes)), np.int8)
+        for row, text in enumerate(table[self.name]):
+            if pd.isna(text):
+                encoded[row] = MISSING
+                continue
+            names = text.split(";")
+            encoded[row, [number[c] for c in names if c in number]] = 1
+            if "?" in text:
+                encoded[row, [unknown[c] for c in names if c in unknown]] = MISSING
+        return encoded
+
+    def head(self, features):
+        head = nn.Linear(features, len(self.classes))
+        # every class starts at 1%: a rare one is not a surprise (Lin et al., 2017); at even odds if it weighs as much
+        nn.init.constant_(head.bias, -4.6 * (1 - min(self.balance, 1.0)))
+        return head
+
+    def loss(self, output, target, smoothing=0.0, head=None):
+        """The loss summed over classes, averaged over labelled rows; output and target (B, C).
+
+        The sum, not the mean, over classes: with hundreds of rare words a mean makes the gradient vanish.
+        """
+        labelled = (target >= 0).any(1)
+        if not labelled.any():
+            return output.sum() * 0.0
+        output, target = output[labelled].float(), target[labelled]
+        truth = target.clamp(min=0).float()
+        if self.loss_function == "asymmetric":
+            each = asymmetric_loss(output, truth)
+        else:
+            weights = output.new_tensor(self.positive_weights) if self.positive_weights else None
+            each = F.binary_cross_entropy_with_logits(output, truth, pos_weight=weights, reduction="none")
+        return (each * (target >= 0)).sum() / len(output)
+
+    def activate(self, output):
+        """Probability of each class by itself (B, C)."""
+        return output.float().sigmoid()
+
+    def predict(self, activations):
+        return {self.name: Labels(activations, activations.argmax(1))}
+
+    def metrics(self, activations, target):
+        return {self.name: multilabel_scores(activations, target)}
+
+
+def asymmetric_loss(logits: Tensor, truth: Tensor, gamma: float = 4.0, shift: float = 0.05) -> Tensor:
+    """Elementwise: -log p where the class applies, -p_m^gamma log(1 - p_m) with p_m = max(p - shift, 0) where it does
+    not (Ridnik et al., 2021, eq. 7, with gamma+ = 0)."""
+    p = logits.sigmoid()
+    shifted = (p - shift).clamp(min=0)
+    negative = -(shifted**gamma) * torch.log1p(-shifted)
+    return torch.where(truth > 0, -F.logsigmoid(logits), negative)

@@ -1,0 +1,113 @@
+"""Images of one item lie close together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..labels import found_classes
+from ..metrics import recall_at_1
+from .base import Task
+
+LOSSES = ("triplet", "multi-similarity", "proxy-anchor")
+MINING = ("batch-hard", "semi-hard")
+
+
+@dataclass(frozen=True)
+class Similarity(Task):
+    """Images of one item lie close together in a unit-length embedding; losses and miners are those of
+    pytorch-metric-learning, on cosine similarity.
+
+    Parameters
+    ----------
+    dimension: of the embedding.
+    margin: between the similarity of a positive and a negative pair, for the triplet loss.
+    loss_function: ``"triplet"`` (Schroff et al., 2015), ``"multi-similarity"`` (Wang et al., 2019) or
+        ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
+    mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image;
+        Hermans et al., 2017) or ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
+    items: of the training table, learned for proxies only.
+    """
+
+    dimension: int = 128
+    margin: float = 0.2
+    evaluated: bool = True
+    loss_function: str = "triplet"
+    mining: str = "batch-hard"
+    items: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.loss_function not in LOSSES:
+            raise ValueError(f"task {self.name!r}: loss_function {self.loss_function!r} is not among {LOSSES}")
+        if self.mining not in MINING:
+            raise ValueError(f"task {self.name!r}: mining {self.mining!r} is not among {MINING}")
+
+    def learn(self, train):
+        if self.loss_function != "proxy-anchor":
+            return replace(self, items=())
+        return replace(self, items=found_classes(train[self.name]))
+
+    def encode(self, table):
+        """An item number for each row (N,), int64; ``MISSING`` where the item is not known. Items that have a proxy
+        come first."""
+        first = pd.Series(self.items, dtype=object)
+        codes = pd.factorize(pd.concat([first, table[self.name].astype(object)], ignore_index=True))[0]
+        return codes[len(first) :].astype(np.int64)
+
+    def head(self, features):
+        linear = nn.Linear(features, self.dimension)
+        return ProxyHead(linear, len(self.items)) if self.loss_function == "proxy-anchor" else linear
+
+    def loss(self, output, target, smoothing=0.0, head=None):
+        """output (B, D) before normalisation, target (B,); zero where a batch has no pair of the same item."""
+        known = target >= 0
+        output, target = output[known].float(), target[known]
+        if head is not None and isinstance(head, ProxyHead):
+            return head.loss(output, target) if len(target) else output.sum() * 0.0
+        if len(target) < 3 or len(target.unique()) == len(target):
+            return output.sum() * 0.0
+        return self._pair_loss(output, target)
+
+    def _pair_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        from pytorch_metric_learning import distances, losses, miners
+
+        if self.loss_function == "multi-similarity":
+            return losses.MultiSimilarityLoss()(output, target, miners.MultiSimilarityMiner()(output, target))
+        cosine = distances.CosineSimilarity()
+        if self.mining == "semi-hard":
+            miner = miners.TripletMarginMiner(self.margin, "semihard", distance=cosine)
+        else:
+            miner = miners.BatchHardMiner(distance=cosine)
+        return losses.TripletMarginLoss(self.margin, distance=cosine)(output, target, miner(output, target))
+
+    def activate(self, output):
+        """Embeddings (B, D), unit length."""
+        return F.normalize(output.float(), dim=1)
+
+    def average(self, activations):
+        """The mean direction, unit length again."""
+        return F.normalize(sum(activations), dim=1)
+
+    def predict(self, activations):
+        return {}
+
+    def metrics(self, activations, target):
+        return {self.name: {"recall_at_1": recall_at_1(activations, target)}}
+
+
+class ProxyHead(nn.Module):
+    """A linear embedding, and the proxies that its loss pulls it to."""
+
+    def __init__(self, linear: nn.Linear, items: int):
+        super().__init__()
+        from pytorch_metric_learning import losses
+
+        self.linear = linear
+        self.loss = losses.ProxyAnchorLoss(items, linear.out_features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features)
