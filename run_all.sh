@@ -130,7 +130,14 @@ if [[ -n $testing ]]; then
 fi
 
 need papermill ipykernel
-"$python" notebooks/check_profile.py "$settings"
+listed=$("$python" notebooks/check_profile.py "$settings") # empty: the profile is for all notebooks
+if [[ -n $listed ]]; then
+  for notebook in "${!chosen[@]}"; do
+    number=${chosen[$notebook]#*/} number=${number%%_*}
+    [[ " $listed " == *" $number "* ]] || unset "chosen[$notebook]"
+  done
+  ((${#chosen[@]})) || fail "profile $profile is for the notebooks $listed only"
+fi
 if [[ -n $fresh ]]; then
   finished=("results/$profile/runs" "results/$profile/manifest.json")
   if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, runs/07*

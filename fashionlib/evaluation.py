@@ -15,7 +15,7 @@ from .files import write_atomically
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
 from .labels import MISSING, Labels, known
-from .metrics import classification_scores
+from .metrics import classification_scores, top_k_accuracy
 from .models import MultitaskModel
 from .progress import progress
 from .tasks import Hierarchy, Task
@@ -115,9 +115,11 @@ def predict_once(
     return made
 
 
-def accuracy_table(predictions: Predictions, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """One row per label: n_test, n_classes, accuracy with its 95% bootstrap interval over images, macro_f1,
-    top3_accuracy. Images whose label is missing do not count; a class that training never saw counts as an error."""
+def accuracy_table(
+    predictions: Predictions, bootstrap: int = 1000, seed: int = 0, ks: tuple[int, ...] = (3,)
+) -> pd.DataFrame:
+    """One row per label: n_test, n_classes, accuracy with its 95% bootstrap interval over images, macro_f1, and
+    top3_accuracy (or that of other ``ks``). Images whose label is missing do not count; a class that training never saw counts as an error."""
     rows = []
     for name, (predicted, target) in predictions.labels().items():
         probabilities, index, truth = known(predicted, target)
@@ -132,7 +134,7 @@ def accuracy_table(predictions: Predictions, bootstrap: int = 1000, seed: int = 
                 "ci_low": low,
                 "ci_high": high,
                 "macro_f1": scores["macro_f1"],
-                "top3_accuracy": scores["top3_accuracy"],
+                **{f"top{k}_accuracy": top_k_accuracy(probabilities, truth, k) for k in ks},
             }
         )
     return pd.DataFrame(rows)
@@ -200,7 +202,9 @@ def confusions(predictions: Predictions, label: str, top: int = 12) -> pd.DataFr
     return wrong.assign(share_of_true=wrong["images"] / wrong["true"].map(size).astype(float))
 
 
-def majority_table(data: ImageData, labels: tuple[str, ...], split: str = "test") -> pd.DataFrame:
+def majority_table(
+    data: ImageData, labels: tuple[str, ...], split: str = "test", ks: tuple[int, ...] = (3,)
+) -> pd.DataFrame:
     """What always answering the most frequent training class reaches: the floor of every accuracy."""
     table = data.catalogue.table
     train, test = table[table["split"] == "train"], table.iloc[data.catalogue.rows(split)]
@@ -218,7 +222,7 @@ def majority_table(data: ImageData, labels: tuple[str, ...], split: str = "test"
                 "ci_low": low,
                 "ci_high": high,
                 "macro_f1": _majority_f1(truth, predicted),
-                "top3_accuracy": float(truth.isin(counts.index[:3]).mean()),
+                **{f"top{k}_accuracy": float(truth.isin(counts.index[:k]).mean()) for k in ks},
             }
         )
     return pd.DataFrame(rows)

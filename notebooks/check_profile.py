@@ -1,6 +1,8 @@
 """Are all names that a profile sets parameters of some notebook? Papermill itself only warns.
 
 python notebooks/check_profile.py notebooks/profiles/demo.yaml
+
+prints the numbers of the notebooks that the profile lists, if it does.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import yaml
 
 FOLDER = Path(__file__).resolve().parent
 GIVEN = ("profile", "data_root", "results_root")  # run_all.sh sets these in every notebook
+LIST = "notebooks"  # a profile may list the numbers of the notebooks it is for; without, it is for all
 
 
 class ProfileError(ValueError):
@@ -85,7 +88,14 @@ def check(profile: Path, folder: Path = FOLDER) -> None:
     parameter another type than its default has (YAML reads 1e-3 as text and 1.0e-3 as a number)."""
     known = known_parameters(folder)
     names = sorted({name for notebook in known.values() for name in notebook})
-    for name, value in read_profile(profile).items():
+    settings = read_profile(profile)
+    numbers = [notebook.split("_")[0] for notebook in known]
+    for number in listed(settings):
+        if number not in numbers:
+            raise ProfileError(f"profile {profile.stem}: {LIST} names {number!r}; there are {', '.join(numbers)}")
+    for name, value in settings.items():
+        if name == LIST:
+            continue
         if name not in names:
             near = difflib.get_close_matches(str(name), names, n=1, cutoff=0)[0]
             raise ProfileError(
@@ -97,6 +107,14 @@ def check(profile: Path, folder: Path = FOLDER) -> None:
                     f"profile {profile.stem}: {name} = {value!r} is of type {type(value).__name__}, "
                     f"but {notebook} has {defaults[name]!r}"
                 )
+
+
+def listed(settings: dict[str, object]) -> list[str]:
+    """The numbers of the notebooks that a profile is for; empty means all."""
+    numbers = settings.get(LIST, [])
+    if not isinstance(numbers, list) or not all(isinstance(number, str) for number in numbers):
+        raise ProfileError(f'{LIST} is {numbers!r}; it is a list of numbers in quotes, such as ["02", "04"]')
+    return numbers
 
 
 def _same_kind(default: object, value: object) -> bool:
@@ -116,6 +134,7 @@ def main(arguments: list[str]) -> int:
     try:
         for argument in arguments:
             check(Path(argument))
+            print(" ".join(listed(read_profile(Path(argument)))))
     except ProfileError as error:
         print(f"check_profile.py: {error}", file=sys.stderr)
         return 1

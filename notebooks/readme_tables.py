@@ -43,7 +43,7 @@ def provenance() -> str:
     manifest = json.loads((ROOT / "results/products/manifest.json").read_text())
     entry = manifest["notebooks"]["07"]
     facts = manifest["artefacts"]["tables/07_accuracy.csv"]
-    cycles = [run for name, run in entry["runs"].items() if name in ("07_taxonomy_random", "07_taxonomy_random_second")]
+    cycles = [run for name, run in entry["runs"].items() if re.fullmatch(r"07_taxonomy_random(_\d+)?", name)]
     epochs, minutes = sum(run["epochs"] for run in cycles), sum(run["seconds"] for run in cycles) / 60
     main = pd.read_csv(TABLES / "07_accuracy.csv").query("model == 'taxonomy' and split == 'random'")
     images, short = main["n_test"].max(), main.loc[main["accuracy"] <= main["seed_accuracy"], "task"]

@@ -19,12 +19,27 @@ EXPECTED = {
         "tables": {"summary", "rejected", "class_balance", "label_dictionary", "split", "leakage"},
         "figures": {"class_balance", "montage", "augmented"},
     },
+    "02": {
+        "tables": {"class_balance", "imbalance", "accuracy", "published", "confusions", "per_class"},
+        "figures": {"class_balance", "imbalance", "training_curves", "confusion", "per_class", "predictions"},
+    },
+    "03": {
+        "tables": {"groups", "losses", "scores", "topk_recall", "published", "per_attribute", "by_group"}
+        | {"annotation_speed"},
+        "figures": {"losses", "training_curves", "topk_recall", "per_attribute", "montage"},
+    },
+    "04": {
+        "tables": {"query_and_gallery", "losses", "retrieval", "differences", "published", "ranking_speed"},
+        "figures": {"items", "training_curves", "recall", "found", "map"},
+    },
     "07": {
         "tables": {"accuracy", "exact_match", "throughput", "per_class", "confusions", "calibration", "memory"},
         "figures": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
     },
 }
+DEEPFASHION = ("01", "02", "03", "04")  # the notebooks that run on it too
 COLUMNS = {  # the tables that other notebooks and readers rely on
+    "04_ranking_speed": "what seconds peak_mb ratio_to_bare",
     "07_accuracy": "model split task n_test n_classes accuracy ci_low ci_high macro_f1 top3_accuracy "
     "seed_accuracy best_published",
     "07_exact_match": "model split n_test exact_match ci_low ci_high impossible_rate",
@@ -32,27 +47,55 @@ COLUMNS = {  # the tables that other notebooks and readers rely on
 }
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory) -> Path:
-    """The results of all notebooks on the smoke profile."""
+def execute(notebooks: list[Path], root: Path, profile: str, **changes) -> Path:
+    """The results of some notebooks with the parameters of the smoke profile and changes to them."""
     import papermill
 
-    root = tmp_path_factory.mktemp("results")
     patch = pytest.MonkeyPatch()
     patch.setenv("TQDM_DISABLE", "1")  # as run_all.sh does
     patch.delenv("MPLBACKEND", raising=False)
-    profile = yaml.safe_load((ROOT / "notebooks/profiles/smoke.yaml").read_text())
-    for notebook in NOTEBOOKS:
+    settings = yaml.safe_load((ROOT / "notebooks/profiles/smoke.yaml").read_text())
+    for notebook in notebooks:
         papermill.execute_notebook(
             notebook,
             root / notebook.name,
-            parameters={**profile, "profile": "smoke", "results_root": str(root)},
+            parameters={**settings, "profile": profile, "results_root": str(root), **changes},
             kernel_name="python3",
             cwd=ROOT / "notebooks",
             progress_bar=False,
         )
     patch.undo()
-    return root / "smoke"
+    return root / profile
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Path:
+    """The results of all notebooks on the smoke profile."""
+    return execute(NOTEBOOKS, tmp_path_factory.mktemp("results"), "smoke")
+
+
+@pytest.fixture(scope="module")
+def deepfashion(tmp_path_factory) -> Path:
+    """The results of the notebooks that DeepFashion's profile lists, on drawn garments in DeepFashion's formats."""
+    from fashionlib.sources import open_catalogue
+    from fashionlib.sources.synthetic_deepfashion import write_coarse, write_inshop
+
+    data = tmp_path_factory.mktemp("data")
+    drawn = open_catalogue("synthetic", items=60, views=4)
+    write_coarse(drawn, data / "deepfashion-attributes")
+    write_inshop(drawn, data / "deepfashion-inshop")
+    own = yaml.safe_load((ROOT / "notebooks/profiles/deepfashion.yaml").read_text())
+    assert tuple(own["notebooks"]) == DEEPFASHION
+    chosen = [notebook for notebook in NOTEBOOKS if notebook.name[:2] in DEEPFASHION]
+    names = ("source", "source_options", "retrieval_source", "retrieval_options")
+    splits = ("category_split", "attribute_split", "retrieval_split")
+    return execute(
+        chosen,
+        tmp_path_factory.mktemp("results"),
+        "deepfashion",
+        data_root=str(data),
+        **{name: own[name] for name in (*names, *splits)},
+    )
 
 
 def test_figures_are_shown_and_progress_leaves_no_dead_widgets(smoke):
@@ -67,12 +110,52 @@ def test_every_notebook_has_expectations():
     assert {path.name[:2] for path in NOTEBOOKS} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("number", EXPECTED)
-def test_tables_and_figures_appear(smoke, number):
+def check_artefacts(folder: Path, number: str) -> None:
     for kind, suffixes in {"tables": (".csv", ".tex"), "figures": (".png", ".pdf")}.items():
         for name in EXPECTED[number][kind]:
             for suffix in suffixes:
-                assert (smoke / kind / f"{number}_{name}{suffix}").stat().st_size > 0
+                assert (folder / kind / f"{number}_{name}{suffix}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_tables_and_figures_appear(smoke, number):
+    check_artefacts(smoke, number)
+
+
+@pytest.mark.parametrize("number", DEEPFASHION)
+def test_the_same_notebooks_run_on_deepfashions_formats(deepfashion, number):
+    check_artefacts(deepfashion, number)
+
+
+def test_on_deepfashion_the_official_parts_and_the_crop_are_stated(deepfashion):
+    accuracy = pd.read_csv(deepfashion / "tables/02_accuracy.csv")
+    assert accuracy["n_classes"].iloc[0] == 50 and accuracy["crop"].all()
+    found = pd.read_csv(deepfashion / "tables/04_retrieval.csv")
+    assert found["crop"].all() and (found["n_queries"] > 0).all()
+    groups = pd.read_csv(deepfashion / "tables/03_groups.csv")["group"]
+    assert set(groups) <= {"texture", "fabric", "shape", "part", "style"}
+    published = pd.read_csv(deepfashion / "tables/02_published.csv")
+    fashionnet = published[published["method"].str.startswith("FashionNet")].set_index("metric")["value"]
+    assert fashionnet.to_dict() == {"top3_accuracy": 0.8258, "top5_accuracy": 0.9017}
+
+
+def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
+    recall = pd.read_csv(smoke / "tables/03_topk_recall.csv", keep_default_na=False)
+    ours = recall[recall["model"] == "single task"]
+    for _, at_k in ours.groupby("k"):
+        recalls, labels = (at_k.set_index("scope")[name].astype(float) for name in ("recall", "labels"))
+        within = recalls.drop(["pooled", "all"])
+        share = labels[within.index] / labels["pooled"]
+        assert labels["pooled"] == labels["all"]
+        assert recalls["pooled"] == pytest.approx((within * share).sum(), abs=1e-4)
+        assert recalls["pooled"] >= recalls["all"]
+
+
+def test_queries_and_gallery_of_a_test_share_no_image_with_training(smoke):
+    counts = pd.read_csv(smoke / "tables/04_query_and_gallery.csv")
+    assert (counts[["queries", "gallery", "items"]] > 0).all(axis=None)
+    text = (smoke.parent / "04_retrieval.ipynb").read_text()
+    assert "test items that training saw: 0" in text
 
 
 def test_manifest_names_every_artefact_and_nothing_else(smoke):

@@ -288,7 +288,7 @@ def test_an_old_python_is_refused_with_its_version(house, outside):
 
 
 def test_every_profile_sets_only_names_that_a_notebook_knows():
-    assert {"smoke", "demo", "products"} <= {profile.stem for profile in PROFILES}
+    assert {"smoke", "demo", "products", "deepfashion"} <= {profile.stem for profile in PROFILES}
     for profile in PROFILES:
         check_profile.check(profile)
 
@@ -314,6 +314,27 @@ def test_a_value_of_another_kind_is_refused(house):
         check_profile.check(profile, house / "notebooks")
     profile.write_text("rate: 1\nseeds: [1, 2]\nweights: imagenet\n")
     check_profile.check(profile, house / "notebooks")
+
+
+def test_a_profile_may_be_for_some_notebooks_only(house):
+    profile = house / "notebooks" / "profiles" / "demo.yaml"
+    profile.write_text('notebooks: ["02"]\n')
+    done = run_all(folder=house)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (house / "results/demo/notebooks").iterdir()] == ["02_second.ipynb"]
+    refused = run_all("--only", "01", folder=house)
+    assert refused.returncode != 0 and "profile demo is for the notebooks 02 only" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('notebooks: ["09"]', "notebooks names '09'; there are 01, 02"), ("notebooks: [2]", "a list of numbers in quotes")],
+)
+def test_a_profile_that_lists_notebooks_wrongly_is_told_so(house, text, message):
+    profile = house / "notebooks" / "profiles" / "demo.yaml"
+    profile.write_text(text)
+    with pytest.raises(check_profile.ProfileError, match=message):
+        check_profile.check(profile, house / "notebooks")
 
 
 @pytest.mark.parametrize(

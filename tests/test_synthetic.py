@@ -79,6 +79,19 @@ def test_labels_are_valid_under_the_taxonomy(catalogue):
     assert catalogue.table.groupby("item").size().between(2, 3).all()
 
 
+def test_attributes_say_how_a_garment_is_drawn_one_of_each_group():
+    garment, labels = product(7, 0)  # a T-shirt, the first article type
+    assert (garment.sleeve, garment.neckline, garment.pattern, garment.fit) == ("short", "v", "graphic", "small")
+    assert labels["attributes"] == "fit:childrens-fit;neckline:v-neck;pattern:printed;sleeve:short-sleeve"
+    table = open_synthetic(items=60, views=1).table
+    groups = table["attributes"].map(lambda text: [name.split(":")[0] for name in text.split(";")])
+    assert all(len(set(some)) == len(some) and "pattern" in some for some in groups)
+    assert set(groups.explode()) == {"pattern", "sleeve", "neckline", "length", "fit"}
+    worn = table["masterCategory"] == "Apparel"
+    assert (groups.map(lambda some: "fit" in some) == worn).all()
+    assert not groups[~worn].map(lambda some: bool({"sleeve", "neckline"} & set(some))).any()
+
+
 def test_labels_follow_the_picture_but_not_always():
     pairs = [product(3, item) for item in range(25, 1225)]
     right = np.mean([garment.colour == labels["baseColour"] for garment, labels in pairs])

@@ -23,6 +23,7 @@ from ..catalogue import REJECTED, Catalogue, CatalogueError
 from ..images import BadImage, FolderImages
 from ..splits import random_split
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
+from .product_words import product_attributes
 
 TAXONOMY = ("masterCategory", "subCategory", "articleType")
 SEVEN = ("gender", *TAXONOMY, "baseColour", "season", "usage")
@@ -35,6 +36,8 @@ SHARDS = (
     "data/train-00001-of-00002-bb459e5ac5f01e71.parquet",
 )
 WORD_MINIMUM = 20  # training images that a word of productDisplayName needs to become an auxiliary target
+ATTRIBUTE_MINIMUM = 50  # training images that an attribute needs; with fewer than some ten in the test, its average
+# precision is chance, and what lies below is nearly all brands and names of models
 
 
 def open_products(root: str | Path, *, seed: int = 42) -> Catalogue:
@@ -50,6 +53,8 @@ def open_products(root: str | Path, *, seed: int = 42) -> Catalogue:
     else:
         table, images, rejected = _read_kaggle(folder)
     table["words"] = table["productDisplayName"].map(name_words)
+    table["category"] = table["articleType"]
+    table["attributes"] = product_attributes(table, SEVEN)
     table["split"] = random_split(table["articleType"], seed)
     return Catalogue(
         table=table,
@@ -63,12 +68,15 @@ def open_products(root: str | Path, *, seed: int = 42) -> Catalogue:
 
 def product_tasks() -> list:
     """The seven labels, the taxonomy that joins three of them, and two auxiliary targets that no result reports: the
-    year, and the commoner words of the product's name."""
+    year, and the commoner words of the product's name. Then what every source has: category (the article type),
+    attributes (``product_words`` has the rule) and item (a line of 2-8 images: same name, article type and gender)."""
     return [
         Hierarchy("taxonomy", TAXONOMY),
         *(SingleLabel(name) for name in SEVEN),
         SingleLabel("year", evaluated=False),
         MultiLabel("words", minimum=WORD_MINIMUM, evaluated=False),
+        SingleLabel("category"),
+        MultiLabel("attributes", minimum=ATTRIBUTE_MINIMUM),
         Similarity("item"),
     ]
 

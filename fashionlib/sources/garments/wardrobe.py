@@ -86,6 +86,7 @@ ATTRIBUTES = {
     "pattern": {"solid": "solid", "striped": "striped", "checked": "checked", "dotted": "polka-dot", "floral": "floral",
                 "graphic": "printed", "denim": "denim"},
     "length": {"short": "short-cut", "regular": "regular-cut", "long": "long-cut"},
+    "fit": {"straight": "straight-fit", "fitted": "fitted", "small": "childrens-fit"},
 }  # fmt: skip
 
 
@@ -136,6 +137,8 @@ def product(seed: int, item: int) -> tuple[Garment, dict[str, str | None]]:
         sporty=article.name == "Track Pants" or rng.random() < (0.93 if usage == "Sports" else 0.0),
         tint=float(np.clip(TINT[season] + 0.4 * rng.standard_normal(), -1, 1)), seed=int(rng.integers(2**31)), **look,
     )  # fmt: skip
+    if article.master == "Apparel":  # the fit of a bag or a shoe is not seen
+        look["fit"] = garment.fit
     labels = {"gender": gender, "articleType": article.name, "baseColour": colour, "season": season, "usage": usage}
     return garment, _labels(rng, article, labels, look)
 
@@ -168,5 +171,5 @@ def _labels(
     taxonomy = {"masterCategory": article.master, "subCategory": article.sub}
     return taxonomy | labels | {
         "year": year, "productDisplayName": " ".join([*words, noun]), "category": labels["articleType"],
-        "attributes": ";".join(sorted(seen.values())),
+        "attributes": ";".join(sorted(f"{group}:{name}" for group, name in seen.items())),
     }  # fmt: skip

@@ -1,0 +1,102 @@
+"""Where DeepFashion's files lie: the dataset's folder, its annotation, its images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..catalogue import REJECTED, CatalogueError
+from ..images import BadImage, FolderImages
+from .deepfashion_lists import IMAGE_FOLDER
+
+REQUEST = (
+    "DeepFashion is given out by its authors on request, for research: sign their agreement at "
+    "https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html and unpack what they send"
+)
+
+
+class DeepFashionImages(FolderImages):
+    """Images below the folder that ``img/`` stands for; a location is a path as the annotation writes it."""
+
+    def read(self, location: str) -> bytes:
+        if not location.startswith(IMAGE_FOLDER):
+            raise BadImage(f"{location}: the path does not begin with {IMAGE_FOLDER!r}")
+        return super().read(location.removeprefix(IMAGE_FOLDER))
+
+
+def find_folder(name: str, root: Path, subfolders: Sequence[str], files: Sequence[str]) -> Path:
+    """The dataset's folder: one of ``subfolders`` of ``root``, or ``root`` itself; it holds one of ``files``."""
+    for folder in (*(root / subfolder for subfolder in subfolders), root):
+        if any((folder / file).is_file() for file in files):
+            return folder
+    raise CatalogueError(
+        f"{name}: no {' or '.join(files)} in {root} or {root / subfolders[0]}. {REQUEST} in {root / subfolders[0]}"
+    )
+
+
+def find_file(folder: Path, *candidates: str) -> Path:
+    """The first of some files that exists. Raises ``CatalogueError`` that names them all."""
+    for candidate in candidates:
+        if (folder / candidate).is_file():
+            return folder / candidate
+    raise CatalogueError(f"{folder}: there is no {' or '.join(candidates)}; unpack the whole release")
+
+
+def present_images(
+    name: str, folder: Path, table: pd.DataFrame
+) -> tuple[DeepFashionImages, pd.DataFrame, pd.DataFrame]:
+    """(image source, the rows whose image is there, the others as a table of rejected rows).
+
+    ``table`` has the columns ``image``, ``source`` (its annotation file) and ``line``. Images are in ``img/``,
+    ``Img/img/`` or ``Img/``; of these, the folder that has most of the annotation's first-level folders. Raises
+    ``CatalogueError`` if no image is there at all, or if one is there under a name in other letter case, which would
+    be found on some computers and not on others.
+    """
+    top = set(table["image"].str.split("/", n=2).str[1].str.casefold())
+    candidates = sorted(_image_folders(folder), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
+    there = _paths_below(candidates[0]) if candidates else set()
+    absent = ~table["image"].isin(there)
+    if absent.any():
+        on_disk = {path.casefold(): path for path in there}
+        for row in table[absent].itertuples():
+            near = on_disk.get(row.image.casefold())
+            if near:
+                raise CatalogueError(
+                    f"{row.source} line {row.line}: {row.image} is not in {candidates[0]}; the nearest path is {near}, "
+                    "which differs in letter case: rename it as the annotation has it"
+                )
+    if absent.all():
+        raise CatalogueError(
+            f"{name}: none of the {len(table):,} images that {table['source'].iloc[0]} lists is there. The first, "
+            f"{table['image'].iloc[0]}, belongs in {folder / 'img'} or {folder / 'Img' / 'img'}. {REQUEST} there"
+        )
+    gone = table[absent]
+    reasons = [
+        f"{Path(s).name} line {n}: no such file in {candidates[0]}" for s, n in zip(gone.source, gone.line, strict=True)
+    ]
+    rejected = pd.DataFrame(
+        {"source": gone["source"], "row": gone["line"], "image": gone["image"], "reason": reasons}, columns=REJECTED
+    )
+    return DeepFashionImages(candidates[0]), table[~absent], rejected
+
+
+def _image_folders(folder: Path) -> list[Path]:
+    """The folders called img, in any letter case, in the dataset's folder and in such a folder."""
+
+    def within(place: Path) -> list[Path]:
+        return [entry for entry in sorted(place.iterdir()) if entry.name.casefold() == "img" and entry.is_dir()]
+
+    return [*within(folder), *(inner for outer in within(folder) for inner in within(outer))]
+
+
+def _paths_below(folder: Path) -> set[str]:
+    """The files below a folder as the annotation would write them: ``img/a/b.jpg``. One scan of the folders is much
+    quicker than to ask for 289,222 files one by one."""
+    found, skip = set(), len(str(folder)) + 1
+    for place, _, names in os.walk(folder):
+        inner = f"{place[skip:]}/".replace(os.sep, "/").removeprefix("/")
+        found.update(f"{IMAGE_FOLDER}{inner}{name}" for name in names)
+    return found

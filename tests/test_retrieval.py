@@ -1,0 +1,191 @@
+"""Query and gallery by hand, embeddings against the prediction of a model, histograms against a plain loop."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import NoFiles, tiny_data, tiny_model, tiny_table
+
+from fashionlib.catalogue import Catalogue, CatalogueError
+from fashionlib.evaluation import predict
+from fashionlib.retrieval import colour_histogram, embed, histograms, left_out, query_and_gallery, rank
+from fashionlib.tasks import Similarity
+
+
+def catalogue(table: pd.DataFrame) -> Catalogue:
+    return Catalogue(table, [Similarity("item")], NoFiles(), "tiny")
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """In the test: items of 1, 2, 3 and 5 images and two images of no item; one item is also in training."""
+    items = ["a", *"bb", *"ccc", *"ddddd", None, None]
+    test = pd.DataFrame({"item": items, "split": "test"})
+    train = pd.DataFrame({"item": list("abexx"), "split": "train"})
+    table = pd.concat([train, test], ignore_index=True).astype(object)
+    table["item"] = table["item"].where(table["item"].notna(), None)
+    return table.assign(image=[f"{k}.png" for k in range(len(table))])
+
+
+def images(table: pd.DataFrame, parts) -> list[set[str]]:
+    return [set(table["image"].iloc[rows]) for rows in parts]
+
+
+# --- query and gallery ----------------------------------------------------------------------------
+
+
+def test_half_of_each_item_asks_and_the_others_answer(table):
+    parts = query_and_gallery(catalogue(table))
+    query, gallery = (table.iloc[rows] for rows in parts)
+    assert query["item"].value_counts().to_dict() == {"b": 1, "c": 1, "d": 2}
+    assert gallery["item"].value_counts().to_dict() == {"b": 1, "c": 2, "d": 3}
+    assert not set(query["image"]) & set(gallery["image"])
+    assert set(query["split"]) | set(gallery["split"]) == {"test"}
+    assert all((np.diff(rows) > 0).all() for rows in parts)
+    assert left_out(catalogue(table)) == {"images": 13, "no_item": 2, "only_image_of_its_item": 1}
+
+
+def test_every_query_finds_a_match_to_look_for(table):
+    query, gallery = query_and_gallery(catalogue(table))
+    items = table["item"].to_numpy()
+    points = np.random.default_rng(0).normal(size=(len(table), 4))
+    assert rank(points[query], points[gallery], items[query], items[gallery]).n_excluded == 0
+
+
+def test_the_division_is_that_of_the_seed_and_of_no_other_row(table):
+    drawn = images(table, query_and_gallery(catalogue(table)))
+    assert images(table, query_and_gallery(catalogue(table))) == drawn
+    shuffled = table.sample(frac=1, random_state=3).reset_index(drop=True)
+    assert images(shuffled, query_and_gallery(catalogue(shuffled))) == drawn
+    fewer = table[~((table["item"] == "c") | (table["image"] == "0.png"))].reset_index(drop=True)
+    left = [part - set(table["image"][table["item"] == "c"]) for part in drawn]
+    assert images(fewer, query_and_gallery(catalogue(fewer))) == left
+    assert any(images(table, query_and_gallery(catalogue(table), seed=seed)) != drawn for seed in range(5))
+
+
+def test_every_image_of_an_item_may_ask(table):
+    asked = set()
+    for seed in range(40):
+        asked |= set(table["image"].iloc[query_and_gallery(catalogue(table), seed=seed)[0]])
+    assert asked == set(table["image"][table["split"].eq("test") & table["item"].isin(["b", "c", "d"])])
+
+
+def test_official_query_and_gallery_are_used_for_the_test_alone(table):
+    split = ["train"] * 3 + ["val"] * 2 + ["query"] * 6 + ["gallery"] * 7
+    official = catalogue(table.assign(split=split))
+    query, gallery = query_and_gallery(official)
+    assert query.tolist() == list(range(5, 11)) and gallery.tolist() == list(range(11, 18))
+    assert left_out(official) == {"images": 13, "no_item": 0, "only_image_of_its_item": 0}
+    asks, answers = query_and_gallery(official, "val")
+    assert sorted([*asks, *answers]) == [3, 4] and len(asks) == 1
+
+
+def test_nothing_to_find_is_said(table):
+    with pytest.raises(CatalogueError, match="no item has two images in split 'test'"):
+        query_and_gallery(catalogue(table.drop_duplicates("item")))
+    with pytest.raises(CatalogueError, match="'val' is empty"):
+        query_and_gallery(catalogue(table), "val")
+    without = Catalogue(table.drop(columns="item"), [], NoFiles(), "tiny")
+    with pytest.raises(CatalogueError, match="column 'item' is missing"):
+        left_out(without)
+
+
+# --- embeddings -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model whose batch norms have seen the data, and the data."""
+    data = tiny_data()
+    model = tiny_model(data)
+    with torch.no_grad():
+        for _ in range(10):
+            model(data.fetch(np.arange(32)))
+    return model, data
+
+
+ROWS = np.array([3, 40, 0, 17, 47])
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_embeddings_are_what_the_model_predicts(trained, mirror):
+    model, data = trained
+    expected = predict(model, data, ROWS, mirror=mirror, tasks=("item",), precision="fp32").activations["item"]
+    found = embed(model, data, ROWS, mirror=mirror, precision="fp32")
+    assert found.dtype == np.float32 and found.shape == (5, 16)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert model.training  # as before
+
+
+def test_features_are_those_of_the_backbone(trained):
+    model, data = trained
+    model.eval()
+    with torch.no_grad():
+        views = [model.features(images).numpy() for images in (data.fetch(ROWS), data.fetch(ROWS).flip(2))]
+    plain, mirrored = (view / np.linalg.norm(view, axis=1, keepdims=True) for view in views)
+    look = {"what": "features", "precision": "fp32"}
+    np.testing.assert_allclose(embed(model, data, ROWS, mirror=False, **look), plain, atol=1e-6)
+    both = plain + mirrored
+    found = embed(model, data, ROWS, batch_size=2, **look)
+    assert found.shape == (5, 128)
+    np.testing.assert_allclose(found, both / np.linalg.norm(both, axis=1, keepdims=True), atol=1e-5)
+    model.train()
+
+
+def test_a_model_without_an_embedding_still_has_features():
+    data = tiny_data()
+    model = tiny_model(data, "gender")
+    assert embed(model, data, ROWS, what="features").shape == (5, 128)
+    with pytest.raises(ValueError, match="no Similarity task 'item'.*SingleLabel gender.*features"):
+        embed(model, data, ROWS)
+    with pytest.raises(ValueError, match="task 'gender'"):
+        embed(model, data, ROWS, task="gender")
+    with pytest.raises(ValueError, match="'embedding' and 'features'"):
+        embed(model, data, ROWS, what="logits")
+
+
+# --- colour histograms ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bins", [1, 3, 8])
+def test_histograms_are_those_of_a_plain_loop(bins):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3)).astype(np.uint8)
+    expected = np.zeros((3, bins, bins, bins))
+    for image, counts in zip(pixels, expected, strict=True):
+        for red, green, blue in image.reshape(-1, 3).tolist():
+            counts[red * bins // 256, green * bins // 256, blue * bins // 256] += 1 / 20
+    found = colour_histogram(pixels, bins)
+    np.testing.assert_allclose(found**2, expected.reshape(3, -1), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_histogram_sees_colours_and_not_where_they_are():
+    picture = np.full((6, 6, 3), 255, np.uint8)
+    picture[:2] = (200, 0, 0)
+    turned, blue = picture[::-1], picture[..., ::-1]
+    one, same, other = colour_histogram(np.stack([picture, turned, blue]))
+    assert one @ same == pytest.approx(1)
+    assert one @ other == pytest.approx(24 / 36)  # the white they share (Bhattacharyya)
+
+
+def test_histograms_of_rows_in_blocks():
+    data = tiny_data(tiny_table())
+    expected = colour_histogram(data.pixels[ROWS], 4)
+    np.testing.assert_array_equal(histograms(data, ROWS, bins=4, block=2), expected)
+
+
+@pytest.mark.parametrize("bins", [0, 257])
+def test_bins_that_make_no_sense_are_refused(bins):
+    with pytest.raises(ValueError, match="bins"):
+        colour_histogram(np.zeros((1, 2, 2, 3), np.uint8), bins)
+
+
+def test_colours_find_drawn_garments_again(garments):
+    """The whole way on real pixels: query and gallery, histograms, ranking."""
+    query, gallery = query_and_gallery(garments.catalogue, "train")
+    items = garments.catalogue.table["item"].to_numpy()
+    scores = rank(histograms(garments, query), histograms(garments, gallery), items[query], items[gallery]).scores()
+    assert scores["n_excluded"] == 0 and scores["n_queries"] == len(query)
+    assert scores["recall_at_1"] > 5 / len(gallery)
