@@ -119,7 +119,8 @@ def accuracy_table(
     predictions: Predictions, bootstrap: int = 1000, seed: int = 0, ks: tuple[int, ...] = (3,)
 ) -> pd.DataFrame:
     """One row per label: n_test, n_classes, accuracy with its 95% bootstrap interval over images, macro_f1, and
-    top3_accuracy (or that of other ``ks``). Images whose label is missing do not count; a class that training never saw counts as an error."""
+    top3_accuracy (or that of other ``ks``). Images whose label is missing do not count; a class that training never
+    saw counts as an error."""
     rows = []
     for name, (predicted, target) in predictions.labels().items():
         probabilities, index, truth = known(predicted, target)

@@ -328,7 +328,10 @@ def test_a_profile_may_be_for_some_notebooks_only(house):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('notebooks: ["09"]', "notebooks names '09'; there are 01, 02"), ("notebooks: [2]", "a list of numbers in quotes")],
+    [
+        ('notebooks: ["09"]', "notebooks names '09'; there are 01, 02"),
+        ("notebooks: [2]", "a list of numbers in quotes"),
+    ],
 )
 def test_a_profile_that_lists_notebooks_wrongly_is_told_so(house, text, message):
     profile = house / "notebooks" / "profiles" / "demo.yaml"
