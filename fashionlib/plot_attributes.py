@@ -89,7 +89,8 @@ def recall_bars(table: pd.DataFrame, published: pd.DataFrame | None = None) -> F
     methods = [] if published is None else list(dict.fromkeys(published["method"]))
     if published is not None:
         _check_published(published, table)
-    height = 0.75 + (len(rows) + gap) * (0.11 + 0.12 * len(models)) + 0.17 * (len(models) + len(methods) > 1)
+    named = len(methods) + len(models) * ("model" in table)  # in the legend, three to a line
+    height = 0.75 + (len(rows) + gap) * (0.11 + 0.12 * len(models)) + 0.16 * -(-named // 3)
     figure, panels = plt.subplots(
         1, len(ks), figsize=(TEXT_WIDTH, height), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
@@ -120,7 +121,7 @@ def recall_bars(table: pd.DataFrame, published: pd.DataFrame | None = None) -> F
     marks, names = axes.get_legend_handles_labels()
     if marks:
         order = np.argsort([name in methods for name in names], kind="stable")  # the bars first
-        figure.legend([marks[k] for k in order], [names[k] for k in order], loc="outside upper center", ncols=4)
+        figure.legend([marks[k] for k in order], [names[k] for k in order], loc="outside upper center", ncols=3)
     return figure
 
 
@@ -167,8 +168,8 @@ def variant_bars(
     lower_is_better: Sequence[str] = ("hamming_loss", "loss"),
 ) -> Figure:
     """Variants of a training compared, a panel for each metric: a dot for every row of ``table`` (a seed), a mark at
-    the mean, and the mean as a number, the best in bold. Each axis has its own scale,
-    which need not start at zero."""
+    the mean, and the mean as a number, the best in bold (the smallest for the metrics in ``lower_is_better``). Each
+    panel has its own scale, which need not start at zero."""
     variants = list(dict.fromkeys(table[by]))
     rows = -(-len(metrics) // 3)
     columns = -(-len(metrics) // rows)

@@ -40,7 +40,7 @@ def retrieval_montage(
     n_good = min(len(good), max(n // 2, n - len(bad)))
     shown = [*good[:n_good], *bad[: n - n_good]]
     k = min(k, ranking.nearest.shape[1])
-    label, gap = 1.05, 0.12
+    label, gap = 1.1, 0.12
     cell = min((TEXT_WIDTH - label - gap) / (k + 1), 0.72)
     width = cell * 0.88
     height = width * data.size[1] / data.size[0]
@@ -49,18 +49,17 @@ def retrieval_montage(
         pixels = data.fetch(np.r_[query_rows[ranking.queries[q]], gallery_rows[ranking.nearest[q, :k]]]).numpy()
         query = _image(figure, place(row * (k + 1), width), pixels[0])
         rank, matches = ranking.first_match_rank[q], ranking.matches[q]
-        _beside(query, 0.5, 4, f"first match: {rank:,}.", ha="right", size=7)
+        _beside(query, 0.5, 4, f"first match: rank {rank:,}", ha="right", size=7)
         _beside(query, 0.5, -6, f"{matches} in the gallery", ha="right", color=GREY)
         for column, hit in enumerate(ranking.hits[q, :k], start=1):
             left, bottom, w, h = place(row * (k + 1) + column, width)
             axes = _image(figure, (left + gap / TEXT_WIDTH, bottom, w, h), pixels[column])
             _judge(axes, hit)
-    counts = f"{len(right):,} queries, of {right.sum():,} of which the nearest image is a match"
     _foot(
         figure,
-        f"Left the query, then its nearest gallery images. ✓ same item, × another item.\n"
-        f"Drawn at random: {n_good} where the nearest is a match, {len(shown) - n_good} where it is not "
-        f"({counts}).",
+        "Left the query, then its nearest gallery images. ✓ same item, × another item.\n"
+        f"Drawn at random: {n_good} where the nearest image is a match (true of {right.sum():,} of {len(right):,} "
+        f"queries), {len(shown) - n_good} where it is not.",
     )
     return figure
 
@@ -96,7 +95,7 @@ def embedding_map(points: np.ndarray, labels: Sequence[str | None], commonest: i
     if others.any():
         more = len(counts) - len(named)
         text = f"{more} others" if more else "no label"
-        _points(axes, points[others], f"{text}, {others.sum():,}", color=LIGHT, marker=".")
+        _points(axes, points[others], f"{text}, {others.sum():,}", color=LIGHT, marker="o")
     for number, name in enumerate(named):
         of_name = (labels == name).to_numpy()
         text = f"{shorten(name, 22)}, {of_name.sum():,}"

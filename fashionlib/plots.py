@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from .catalogue import Catalogue
+from .plot_attributes import attribute_montage, attribute_scatter, recall_bars, variant_bars
 from .plot_images import catalogue_montage, duplicate_pairs, image_montage, prediction_montage
 from .plot_scores import accuracy_comparison, calibration, confusion_pairs, per_class_scatter
 from .plot_style import BLUE, COLOURS, GREY, MARKERS, TEXT_WIDTH, shorten, style
@@ -19,6 +20,8 @@ from .tasks import MultiLabel
 
 __all__ = [
     "accuracy_comparison",
+    "attribute_montage",
+    "attribute_scatter",
     "calibration",
     "catalogue_montage",
     "class_balance",
@@ -27,7 +30,9 @@ __all__ = [
     "image_montage",
     "per_class_scatter",
     "prediction_montage",
+    "recall_bars",
     "training_curves",
+    "variant_bars",
 ]
 
 THOUSANDS = StrMethodFormatter("{x:,.0f}")

@@ -131,9 +131,12 @@ def colour_histogram(pixels: np.ndarray, bins: int = 8) -> np.ndarray:
 
     A joint histogram of red, green and blue (Swain and Ballard, 1991), square-rooted, so that the cosine of two of
     them is the Bhattacharyya coefficient (as the Hellinger kernel of Arandjelovic and Zisserman, 2012). The white
-    background counts: its share is the size of the garment. On Fashion Product Images, training and validation, this
-    was better than without the root, without the background, with 4 or 16 bins, and as a histogram of hue, saturation
-    and value.
+    background counts: its share is the size of the garment.
+
+    Tried on Fashion Product Images without the test split (5,041 queries, Recall@1, and at 30 in brackets): this .197
+    (.487); without the root .145 (.368); without the background .183 (.456); 4, 6, 12, 16 bins .169 (.462), .188
+    (.475), .197 (.475), .200 (.464); hue, saturation and value in 8 x 4 x 4, 12 x 4 x 8, 16 x 8 x 8 bins .193 (.475),
+    .201 (.482), .205 (.478). Hue gains at most .008 at 1 and nothing at 30, and RGB is simpler.
     """
     if not 1 <= bins <= 256:
         raise ValueError(f"bins is {bins}; a channel has from 1 to 256")

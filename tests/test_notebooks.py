@@ -82,8 +82,8 @@ def deepfashion(tmp_path_factory) -> Path:
 
     data = tmp_path_factory.mktemp("data")
     drawn = open_catalogue("synthetic", items=60, views=4)
-    write_coarse(drawn, data / "deepfashion-attributes")
-    write_inshop(drawn, data / "deepfashion-inshop")
+    write_coarse(drawn, data)
+    write_inshop(drawn, data)
     own = yaml.safe_load((ROOT / "notebooks/profiles/deepfashion.yaml").read_text())
     assert tuple(own["notebooks"]) == DEEPFASHION
     chosen = [notebook for notebook in NOTEBOOKS if notebook.name[:2] in DEEPFASHION]

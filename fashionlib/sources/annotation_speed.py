@@ -43,23 +43,23 @@ def annotation_speed(rows: int = 289_222, attributes: int = 1000, folder: str | 
 
 def write_annotation(folder: Path, rows: int, attributes: int, seed: int = 0) -> None:
     """A coarse annotation without images: the six files that ``read_coarse`` reads."""
-    from .synthetic_deepfashion import KIND, _write_categories, _write_list
+    from .synthetic_deepfashion import KIND, write_categories, write_list
 
     rng = np.random.default_rng(seed)
     anno = folder / "Anno_coarse"
-    _write_categories(anno)
+    write_categories(anno)
     names = [(f"made-up name {k}", k % 5 + 1) for k in range(attributes)]
-    _write_list(anno / "list_attr_cloth.txt", "attribute_name attribute_type", names, 29)
+    write_list(anno / "list_attr_cloth.txt", "attribute_name attribute_type", names, 29)
     write_attribute_file(anno / "list_attr_img.txt", rows, attributes, seed)
     images = [_image(row) for row in range(rows)]
     numbers = rng.integers(1, len(KIND) + 1, rows).tolist()
-    _write_list(anno / "list_category_img.txt", "image_name category_label", zip(images, numbers, strict=True), WIDTH)
+    write_list(anno / "list_category_img.txt", "image_name category_label", zip(images, numbers, strict=True), WIDTH)
     corners = np.char.zfill(rng.integers([0, 0, 150, 150], [150, 150, 300, 300], (rows, 4)).astype(str), 3)
     boxes = zip(images, *corners.T.tolist(), strict=True)
-    _write_list(anno / "list_bbox.txt", "image_name x_1 y_1 x_2 y_2", boxes, WIDTH)
+    write_list(anno / "list_bbox.txt", "image_name x_1 y_1 x_2 y_2", boxes, WIDTH)
     parts = rng.choice(["train", "val", "test"], rows).tolist()
     partition = folder / "Eval" / "list_eval_partition.txt"
-    _write_list(partition, "image_name evaluation_status", zip(images, parts, strict=True), WIDTH)
+    write_list(partition, "image_name evaluation_status", zip(images, parts, strict=True), WIDTH)
 
 
 def write_attribute_file(path: str | Path, rows: int, attributes: int, seed: int = 0) -> None:

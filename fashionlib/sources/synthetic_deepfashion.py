@@ -81,8 +81,8 @@ def write_coarse(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
     folder to open. ``seed`` chooses the values that nobody knows and where a garment lies."""
     folder = Path(root) / ATTRIBUTES_FOLDER
     table = _write_images(catalogue, folder / "Img", _by_title(_garments(catalogue)), seed)
-    _write_categories(folder / "Anno_coarse")
-    _write_list(folder / "Anno_coarse/list_attr_cloth.txt", "attribute_name attribute_type", COARSE_TYPE.items(), 29)
+    write_categories(folder / "Anno_coarse")
+    write_list(folder / "Anno_coarse/list_attr_cloth.txt", "attribute_name attribute_type", COARSE_TYPE.items(), 29)
     names = [[COARSE_NAMES.get(word) for word in (*_words(row), row.usage)] for row in table.itertuples()]
     values = np.array([[1 if name in row else -1 for name in COARSE_TYPE] for row in names])
     values[np.random.default_rng(seed).random(values.shape) < UNKNOWN] = 0
@@ -93,9 +93,9 @@ def write_coarse(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
         ("list_category_img", "image_name category_label", [numbers]),
         ("list_bbox", "image_name x_1 y_1 x_2 y_2", _padded_boxes(table)),
     ):
-        _write_list(folder / f"Anno_coarse/{name}.txt", header, zip(table["path"], *columns, strict=True), 71)
+        write_list(folder / f"Anno_coarse/{name}.txt", header, zip(table["path"], *columns, strict=True), 71)
     parts = zip(table["path"], table["split"], strict=True)
-    _write_list(folder / "Eval/list_eval_partition.txt", "image_name evaluation_status", parts, 71)
+    write_list(folder / "Eval/list_eval_partition.txt", "image_name evaluation_status", parts, 71)
     return folder
 
 
@@ -104,7 +104,7 @@ def write_fine(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
     those of ``write_coarse``, and both may lie in one folder."""
     folder = Path(root) / ATTRIBUTES_FOLDER
     table = _write_images(catalogue, folder / "Img", _by_title(_garments(catalogue)), seed)
-    _write_categories(folder / "Anno_fine")
+    write_categories(folder / "Anno_fine")
     names = [name for group in FINE.values() for name in group]
     for part in PARTS:
         rows = table[table["split"] == part]
@@ -137,11 +137,11 @@ def write_inshop(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
     ]
     table = _write_images(catalogue, folder / "Img", table, seed)
     parts = zip(table["path"], table["id"], table["part"], strict=True)
-    _write_list(folder / "Eval/list_eval_partition.txt", "image_name item_id evaluation_status", parts, 71, False)
+    write_list(folder / "Eval/list_eval_partition.txt", "image_name item_id evaluation_status", parts, 71, False)
     kinds = table["articleType"].map(lambda kind: KIND[GARMENTS[kind]])
     rows = zip(table["path"], kinds, place % 6 + 1, *_padded_boxes(table), strict=True)
     header = "image_name clothes_type pose_type x_1 y_1 x_2 y_2"
-    _write_list(folder / "Anno/list_bbox_inshop.txt", header, rows, 71, False)
+    write_list(folder / "Anno/list_bbox_inshop.txt", header, rows, 71, False)
     return folder
 
 
@@ -196,11 +196,11 @@ def _padded_boxes(table: pd.DataFrame) -> list[list[str]]:
     return [[f"{box[k]:03d}" for box in table["box"]] for k in range(4)]
 
 
-def _write_categories(folder: Path) -> None:
-    _write_list(folder / "list_category_cloth.txt", CATEGORY_HEADER, KIND.items(), 15)
+def write_categories(folder: Path) -> None:
+    write_list(folder / "list_category_cloth.txt", CATEGORY_HEADER, KIND.items(), 15)
 
 
-def _write_list(path: Path, header: str, rows: Iterable[Sequence], width: int, padded_header: bool = True) -> None:
+def write_list(path: Path, header: str, rows: Iterable[Sequence], width: int, padded_header: bool = True) -> None:
     """Count, header, rows; the first column is padded to ``width``, and the header's too in some files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{str(first):<{width - 1}} {' '.join(map(str, others))}" for first, *others in rows]
