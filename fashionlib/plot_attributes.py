@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from .attribute_metrics import average_precisions
 from .evaluation import Predictions
 from .images import ImageData
-from .plot_images import _beside, _foot, _grid, _image
+from .plot_images import draw_image, foot_note, image_grid, text_beside
 from .plot_names import name_points
 from .plot_style import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
 
@@ -142,21 +142,21 @@ def attribute_montage(
     label = 1.25
     width = min((TEXT_WIDTH - label) / n * 0.94, 0.7)
     height = width * data.size[1] / data.size[0]
-    figure, place = _grid(len(classes) * n, n, width / 0.94, height, 0, left=label, foot=0.3)
+    figure, place = image_grid(len(classes) * n, n, width / 0.94, height, 0, left=label, foot=0.3)
     groups = predictions.tasks[task].groups or ("",) * len(known)
     for row, column in enumerate(columns):
         best = np.argsort(-probabilities[:, row], kind="stable")[:n]
         for k, pixels in enumerate(data.fetch(predictions.rows[best]).numpy()):
-            axes = _image(figure, place(row * n + k, width), pixels)
+            axes = draw_image(figure, place(row * n + k, width), pixels)
             _mark(axes, truth[best[k], row])
             if k == 0:
                 count = f"{(truth[:, row] == 1).sum():,} images"
                 says = "no image has it" if np.isnan(precisions[row]) else f"AP {precisions[row]:.3f}, {count}"
-                _beside(axes, 0.5, 4, shorten(_bare(known[column], groups[column]), 18), ha="right", size=8)
-                _beside(axes, 0.5, -6, says, ha="right", color=GREY)
+                text_beside(axes, 0.5, 4, shorten(_bare(known[column], groups[column]), 18), ha="right", size=8)
+                text_beside(axes, 0.5, -6, says, ha="right", color=GREY)
     key = "✓ among the labels of the image   × not among them   ? not known"
     ap = f"average precision over {len(predictions.rows):,} images, and how many of them have the label"
-    _foot(figure, f"Highest probability first. {key}\nAP: {ap}.")
+    foot_note(figure, f"Highest probability first. {key}\nAP: {ap}.")
     return figure
 
 

@@ -27,9 +27,9 @@ def image_montage(images: np.ndarray, titles: Sequence[str] | None = None, colum
     lines = max((str(title).count("\n") + 1 for title in titles), default=0) if titles is not None else 0
     cell = TEXT_WIDTH / columns
     width = cell * 0.94
-    figure, place = _grid(len(images), columns, cell, width * images.shape[1] / images.shape[2], lines)
+    figure, place = image_grid(len(images), columns, cell, width * images.shape[1] / images.shape[2], lines)
     for k, pixels in enumerate(images):
-        axes = _image(figure, place(k, width), pixels)
+        axes = draw_image(figure, place(k, width), pixels)
         if titles is not None:
             for line, text in enumerate(str(titles[k]).split("\n")):
                 _text_below(axes, line, shorten(text, int(width * 19)))
@@ -49,16 +49,16 @@ def catalogue_montage(data: ImageData, by: str, n: int = 8, seed: int = 0, class
     label = 1.15
     width = min((TEXT_WIDTH - label) / n * 0.94, 0.62)
     height = width * data.size[1] / data.size[0]
-    figure, place = _grid(len(shown) * n, n, width / 0.94, height, 0, left=label, foot=0.2 if more > 0 else 0.0)
+    figure, place = image_grid(len(shown) * n, n, width / 0.94, height, 0, left=label, foot=0.2 if more > 0 else 0.0)
     for row, (name, count) in enumerate(shown.items()):
         rows = column.index[column == name].to_numpy()
         for k, pixels in enumerate(data.fetch(rng.permutation(rows)[:n]).numpy()):
-            axes = _image(figure, place(row * n + k, width), pixels)
+            axes = draw_image(figure, place(row * n + k, width), pixels)
             if k == 0:
-                _beside(axes, 0.5, 4, shorten(name, 18), ha="right", size=8)
-                _beside(axes, 0.5, -6, f"{count:,} images", ha="right", color=GREY)
+                text_beside(axes, 0.5, 4, shorten(name, 18), ha="right", size=8)
+                text_beside(axes, 0.5, -6, f"{count:,} images", ha="right", color=GREY)
     if more > 0:
-        _foot(figure, f"and {more} more classes of {by}")
+        foot_note(figure, f"and {more} more classes of {by}")
     return figure
 
 
@@ -80,13 +80,13 @@ def prediction_montage(
     text_height = max(len(lines) for lines in texts) * LINE / INCH
     height = width * data.size[1] / data.size[0]
     below = max(0.0, text_height - height) * INCH / LINE
-    figure, place = _grid(len(rows), columns, cell, height, below, foot=0.3)
+    figure, place = image_grid(len(rows), columns, cell, height, below, foot=0.3)
     for k, pixels in enumerate(data.fetch(rows).numpy()):
-        axes = _image(figure, place(k, width), pixels)
+        axes = draw_image(figure, place(k, width), pixels)
         for line, (text, colour) in enumerate(texts[k]):
-            _beside(axes, 1, -(line + 0.8) * LINE, text, va="baseline", color=colour)
+            text_beside(axes, 1, -(line + 0.8) * LINE, text, va="baseline", color=colour)
     key = f"{'Predicted' if len(labels) == 1 else 'From top to bottom:'} {', '.join(labels)}."
-    _foot(figure, f"{key}\n× wrong, with the true class below it; ? true class not known")
+    foot_note(figure, f"{key}\n× wrong, with the true class below it; ? true class not known")
     return figure
 
 
@@ -107,17 +107,17 @@ def duplicate_pairs(data: ImageData, pairs: np.ndarray, n: int = 12, labels: Seq
     lines = 1 + max((min(len(names), most) for names in differing), default=0)
     cell = TEXT_WIDTH / columns
     width = cell * 0.45
-    figure, place = _grid(len(pairs), columns, cell, width * data.size[1] / data.size[0], lines + 0.6, foot=0.16)
+    figure, place = image_grid(len(pairs), columns, cell, width * data.size[1] / data.size[0], lines + 0.6, foot=0.16)
     for k, (pair, names) in enumerate(zip(pairs, differing, strict=True)):
         left, bottom, w, h = place(k, width)
         for side, row in enumerate(pair):
             box = (left + side * (w + 0.005), bottom, w, h)
-            axes = _image(figure, box, data.fetch(np.array([row]))[0].numpy())
+            axes = draw_image(figure, box, data.fetch(np.array([row]))[0].numpy())
             _text_below(axes, 0, table.at[row, "split"], weight="bold")
             for line, name in enumerate(names[:most], start=1):
                 value = table.at[row, name]
                 _text_below(axes, line, shorten("unknown" if value is None or value != value else value, 15))
-    _foot(figure, "Bold: the split of each image. Below it: the labels in which the two differ.")
+    foot_note(figure, "Bold: the split of each image. Below it: the labels in which the two differ.")
     return figure
 
 
@@ -135,7 +135,7 @@ def _verdict(data: ImageData, predictions: Predictions, found: dict, label: str,
     return [(shorten(f"× {name}", 19), VERMILION), (shorten(f"   true: {true}", 21), VERMILION)]
 
 
-def _grid(n: int, columns: int, cell: float, height: float, lines: float, left: float = 0.0, foot: float = 0.0):
+def image_grid(n: int, columns: int, cell: float, height: float, lines: float, left: float = 0.0, foot: float = 0.0):
     """An empty figure for n images of a height in inches, each with lines of text below, and a function that gives the
     box of image k (figure fractions), for a width in inches."""
     pitch = height + lines * LINE / INCH + 0.09
@@ -151,7 +151,7 @@ def _grid(n: int, columns: int, cell: float, height: float, lines: float, left: 
     return figure, place
 
 
-def _image(figure: Figure, box: tuple[float, float, float, float], pixels: np.ndarray) -> Axes:
+def draw_image(figure: Figure, box: tuple[float, float, float, float], pixels: np.ndarray) -> Axes:
     axes = figure.add_axes(box)
     # 256 colours are more than a thumbnail needs, and a third of the bytes in a PDF
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256).convert("RGB")
@@ -161,7 +161,7 @@ def _image(figure: Figure, box: tuple[float, float, float, float], pixels: np.nd
     return axes
 
 
-def _foot(figure: Figure, text: str) -> None:
+def foot_note(figure: Figure, text: str) -> None:
     figure.text(0, 0.02 / figure.get_figheight(), text, fontsize=SMALL, color=GREY, va="bottom")
 
 
@@ -170,7 +170,7 @@ def _text_below(axes: Axes, line: int, text: str, **look) -> None:
     axes.annotate(text, (0, 0), (0, -1 - (line + 1) * LINE), "axes fraction", "offset points", **look)
 
 
-def _beside(axes: Axes, side: float, up: float, text: str, ha: str = "left", size: float = SMALL, **look) -> None:
+def text_beside(axes: Axes, side: float, up: float, text: str, ha: str = "left", size: float = SMALL, **look) -> None:
     """Text right of an image, from its top (side 1), or left of its middle (side 0.5), ``up`` points higher."""
     x, gap = (1, 3) if ha == "left" else (0, -4)
     look = {"va": "center", "fontsize": size, **look}

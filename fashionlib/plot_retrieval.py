@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from .evaluation import bootstrap_interval
 from .images import ImageData
-from .plot_images import SMALL, _beside, _foot, _grid, _image
+from .plot_images import SMALL, draw_image, foot_note, image_grid, text_beside
 from .plot_style import COLOURS, GREEN, GREY, LIGHT, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
 from .ranking import Ranking
 
@@ -40,22 +40,22 @@ def retrieval_montage(
     n_good = min(len(good), max(n // 2, n - len(bad)))
     shown = [*good[:n_good], *bad[: n - n_good]]
     k = min(k, ranking.nearest.shape[1])
-    label, gap = 1.1, 0.12
+    label, gap = 1.2, 0.12
     cell = min((TEXT_WIDTH - label - gap) / (k + 1), 0.72)
     width = cell * 0.88
     height = width * data.size[1] / data.size[0]
-    figure, place = _grid(len(shown) * (k + 1), k + 1, cell, height, 0.3, left=label, foot=0.3)
+    figure, place = image_grid(len(shown) * (k + 1), k + 1, cell, height, 0.3, left=label, foot=0.3)
     for row, q in enumerate(shown):
         pixels = data.fetch(np.r_[query_rows[ranking.queries[q]], gallery_rows[ranking.nearest[q, :k]]]).numpy()
-        query = _image(figure, place(row * (k + 1), width), pixels[0])
+        query = draw_image(figure, place(row * (k + 1), width), pixels[0])
         rank, matches = ranking.first_match_rank[q], ranking.matches[q]
-        _beside(query, 0.5, 4, f"first match: rank {rank:,}", ha="right", size=7)
-        _beside(query, 0.5, -6, f"{matches} in the gallery", ha="right", color=GREY)
+        text_beside(query, 0.5, 4, f"match at rank {rank:,}", ha="right", size=7)
+        text_beside(query, 0.5, -6, f"{matches} in the gallery", ha="right", color=GREY)
         for column, hit in enumerate(ranking.hits[q, :k], start=1):
             left, bottom, w, h = place(row * (k + 1) + column, width)
-            axes = _image(figure, (left + gap / TEXT_WIDTH, bottom, w, h), pixels[column])
+            axes = draw_image(figure, (left + gap / TEXT_WIDTH, bottom, w, h), pixels[column])
             _judge(axes, hit)
-    _foot(
+    foot_note(
         figure,
         "Left the query, then its nearest gallery images. ✓ same item, × another item.\n"
         f"Drawn at random: {n_good} where the nearest image is a match (true of {right.sum():,} of {len(right):,} "
