@@ -10,11 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .evaluation import bootstrap_interval
 from .images import ImageData
 from .plot_images import SMALL, draw_image, foot_note, image_grid, text_beside
 from .plot_style import COLOURS, GREEN, GREY, LIGHT, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
-from .ranking import Ranking
+from .ranking import Ranking, mean_intervals
 
 
 @style()
@@ -66,12 +65,12 @@ def retrieval_montage(
 
 @style()
 def recall_curve(rankings: Mapping[str, Ranking], most: int = 30) -> Figure:
-    """Recall@K of rankings by name for K from 1 to ``most``, each with its 95% bootstrap interval over queries."""
+    """Recall@K of rankings by name for K from 1 to ``most``, each with its 95% bootstrap interval over items."""
     places = np.arange(1, most + 1)
     figure, axes = plt.subplots(figsize=(TEXT_WIDTH * 0.8, 2.9), layout="constrained")
     for number, (name, ranking) in enumerate(rankings.items()):
         found = ranking.first_match_rank[:, None] <= places
-        low, high = np.array([bootstrap_interval(found[:, place]) for place in range(most)]).T
+        low, high = np.array(mean_intervals(found.astype(float), ranking.items)).T
         look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "markevery": (number % 3, 3)}
         axes.fill_between(places, low, high, color=COLOURS[number % 7], alpha=0.18, linewidth=0)
         axes.plot(places, found.mean(0), label=f"{name}: {found[:, 0].mean():.3f} at 1", markersize=3, **look)

@@ -29,6 +29,7 @@ class Ranking:
     Parameters
     ----------
     queries: (n,), which of the given queries these are.
+    items: (n,), a number for the item of each; queries of one item are resampled together.
     matches: (n,), the images of the same item in the gallery, R.
     first_match_rank: (n,), place of the nearest match in the whole gallery; 1 is best.
     average_precision: (n,), average precision at R (Musgrave, Belongie, Lim, 2020): the mean over the first R places
@@ -40,6 +41,7 @@ class Ranking:
     """
 
     queries: np.ndarray
+    items: np.ndarray
     matches: np.ndarray
     first_match_rank: np.ndarray
     average_precision: np.ndarray
@@ -65,9 +67,10 @@ class Ranking:
         return {**means, "n_queries": len(self.queries), "n_excluded": self.n_excluded}
 
     def intervals(self, repeats: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
-        """The 95% bootstrap interval over queries of every metric."""
+        """The 95% bootstrap interval over items of every metric."""
         values = self.values()
-        return dict(zip(values, mean_intervals(np.stack(list(values.values()), 1), repeats, seed), strict=True))
+        found = mean_intervals(np.stack(list(values.values()), 1), self.items, repeats, seed)
+        return dict(zip(values, found, strict=True))
 
 
 def rank(
@@ -133,7 +136,7 @@ def _rank(queries, gallery, query_numbers, gallery_numbers, ks, block, alone) ->
             precision[begin + row] = average_precision_at_r(hit[None], matches[rows[row], None])[0]
         ahead = similarity.gt_(best[:, None])  # 0 and 1, written over the similarities
         first[done] = 1 + ahead.sum(1, dtype=exact).numpy()
-    return Ranking(kept, matches[kept], first, precision, nearest, hits, len(queries) - len(kept), ks)
+    return Ranking(kept, query_numbers[kept], matches[kept], first, precision, nearest, hits, len(queries) - len(kept), ks)
 
 
 def _lower_matches(similarity: np.ndarray, order: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
@@ -169,13 +172,13 @@ def score_table(rankings: Mapping[str, Ranking], repeats: int = 1000, seed: int 
 
 def ranking_differences(first: Ranking, second: Ranking, repeats: int = 1000, seed: int = 0) -> pd.DataFrame:
     """One row per metric: that of the first minus that of the second on the same queries, with the 95% interval of a
-    paired bootstrap over queries. Raises ``ValueError`` if the queries, their matches or ``ks`` differ."""
+    paired bootstrap over items. Raises ``ValueError`` if the queries, their matches or ``ks`` differ."""
     same = [np.array_equal(getattr(first, name), getattr(second, name)) for name in ("queries", "matches", "ks")]
     if not all(same):
         raise ValueError("a paired comparison needs rankings of the same gallery for the same queries and ks")
     one, two = first.values(), second.values()
     better = np.stack([one[metric] - two[metric] for metric in one], 1)
-    intervals = mean_intervals(better, repeats, seed)
+    intervals = mean_intervals(better, first.items, repeats, seed)
     rows = [
         {"metric": metric, "difference": mean, "ci_low": low, "ci_high": high}
         for metric, mean, (low, high) in zip(one, better.mean(0), intervals, strict=True)
@@ -183,12 +186,18 @@ def ranking_differences(first: Ranking, second: Ranking, repeats: int = 1000, se
     return pd.DataFrame(rows)
 
 
-def mean_intervals(values: np.ndarray, repeats: int = 1000, seed: int = 0) -> list[tuple[float, float]]:
-    """The 95% percentile interval of the mean of each column of values (N, M), resampling rows (Efron, 1979)."""
+def mean_intervals(
+    values: np.ndarray, groups: np.ndarray, repeats: int = 1000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """The 95% percentile interval of the mean of each column of values (N, M), resampling groups (N,) of rows (cluster
+    bootstrap; Davison and Hinkley, 1997, section 3.8): queries of one item are hard or easy together."""
+    number = np.unique(groups, return_inverse=True)[1]
+    size = np.bincount(number)
+    sums = np.stack([np.bincount(number, column) for column in values.T], 1)
     rng = np.random.default_rng(seed)
-    n = len(values)
-    draws = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) @ values for _ in range(repeats)]) / n
-    return [(float(low), float(high)) for low, high in np.percentile(draws, [2.5, 97.5], axis=0).T]
+    drawn = np.stack([np.bincount(rng.integers(0, len(size), len(size)), minlength=len(size)) for _ in range(repeats)])
+    means = (drawn @ sums) / (drawn @ size)[:, None]
+    return [(float(low), float(high)) for low, high in np.percentile(means, [2.5, 97.5], axis=0).T]
 
 
 def _numbers(*items: Sequence) -> list[np.ndarray]:

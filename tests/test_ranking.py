@@ -300,14 +300,25 @@ def test_what_makes_no_sense_is_refused(change, message):
 
 def test_intervals_are_those_of_a_plain_resampling():
     rng = np.random.default_rng(12)
+    alone = np.arange(300)
     values = np.stack([rng.random(300) < 0.7, rng.exponential(size=300)], 1).astype(float)
     means = np.array([values[rng.integers(0, 300, 300)].mean(0) for _ in range(4000)])
-    found = mean_intervals(values, repeats=4000)
+    found = mean_intervals(values, alone, repeats=4000)
     np.testing.assert_allclose(np.array(found).T, np.percentile(means, [2.5, 97.5], axis=0), atol=0.012)
     half = 1.96 * values[:, 1].std() / np.sqrt(300)
     np.testing.assert_allclose(found[1], [values[:, 1].mean() - half, values[:, 1].mean() + half], atol=0.02)
-    assert mean_intervals(values, seed=1) == mean_intervals(values, seed=1) != mean_intervals(values, seed=2)
-    assert mean_intervals(np.ones((9, 1))) == [(1.0, 1.0)]
+    once, again, other = (mean_intervals(values, alone, seed=s) for s in (1, 1, 2))
+    assert once == again != other
+    assert mean_intervals(np.ones((9, 1)), np.arange(9)) == [(1.0, 1.0)]
+
+
+def test_queries_of_one_item_are_resampled_together():
+    """Four queries of an item that are all right or all wrong tell as much as one: the interval is twice as wide."""
+    rng = np.random.default_rng(14)
+    items, right = np.repeat(np.arange(400), 4), np.repeat(rng.random(400) < 0.5, 4).astype(float)[:, None]
+    ((low, high),) = mean_intervals(right, items, repeats=4000)
+    ((first, last),) = mean_intervals(right, np.arange(1600), repeats=4000)
+    assert (high - low) / (last - first) == pytest.approx(2, rel=0.07)
 
 
 @pytest.fixture
