@@ -136,7 +136,8 @@ def _rank(queries, gallery, query_numbers, gallery_numbers, ks, block, alone) ->
             precision[begin + row] = average_precision_at_r(hit[None], matches[rows[row], None])[0]
         ahead = similarity.gt_(best[:, None])  # 0 and 1, written over the similarities
         first[done] = 1 + ahead.sum(1, dtype=exact).numpy()
-    return Ranking(kept, query_numbers[kept], matches[kept], first, precision, nearest, hits, len(queries) - len(kept), ks)
+    excluded = len(queries) - len(kept)
+    return Ranking(kept, query_numbers[kept], matches[kept], first, precision, nearest, hits, excluded, ks)
 
 
 def _lower_matches(similarity: np.ndarray, order: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
