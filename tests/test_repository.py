@@ -316,13 +316,13 @@ def test_a_value_of_another_kind_is_refused(house):
     check_profile.check(profile, house / "notebooks")
 
 
-def test_a_profile_may_be_for_some_notebooks_only(house):
+def test_a_profile_may_be_for_some_notebooks_only(house, outside):
     profile = house / "notebooks" / "profiles" / "demo.yaml"
     profile.write_text('notebooks: ["02"]\n')
-    done = run_all(folder=house)
+    done = run_all(folder=house, **outside)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (house / "results/demo/notebooks").iterdir()] == ["02_second.ipynb"]
-    refused = run_all("--only", "01", folder=house)
+    refused = run_all("--only", "01", folder=house, **outside)
     assert refused.returncode != 0 and "profile demo is for the notebooks 02 only" in refused.stderr
 
 
