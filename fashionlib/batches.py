@@ -77,11 +77,11 @@ class BalancedOrder(Order):
     def __init__(self, rows: np.ndarray, classes: np.ndarray, batch_size: int, seed: int):
         super().__init__(rows[classes >= 0], batch_size, seed)
         classes = classes[classes >= 0]
-        self.chance = 1 / np.bincount(classes)[classes]
+        self.weights = 1 / np.bincount(classes)[classes]
 
     def draw(self, rng):
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        drawn = WeightedRandomSampler(self.chance, len(self.rows), replacement=True, generator=generator)
+        drawn = WeightedRandomSampler(self.weights, len(self.rows), replacement=True, generator=generator)
         return self.rows[np.fromiter(drawn, np.int64, len(self.rows))]
 
 
@@ -109,8 +109,7 @@ class ItemOrder(Order):
         from pytorch_metric_learning.samplers import MPerClassSampler
         from pytorch_metric_learning.utils import common_functions
 
-        length = len(self) * self.batch_size
-        sampler = MPerClassSampler(self.items, self.per_item, self.batch_size, max(length, self.batch_size))
+        sampler = MPerClassSampler(self.items, self.per_item, self.batch_size, len(self) * self.batch_size)
         before = common_functions.NUMPY_RANDOM
         common_functions.NUMPY_RANDOM = np.random.RandomState(rng.integers(2**31))  # its only source of chance
         try:

@@ -77,7 +77,7 @@ def open_attributes(root: str | Path, *, annotations: str = "coarse", crop: bool
             MultiLabel("attributes", annotation.attributes, annotation.groups),
         ],
         images=images,
-        name=NAME,
+        name=NAME if annotations == "coarse" else f"{NAME}-fine",  # published figures are for one or the other
         rejected=rejected,
         facts={"split": "official", "annotations": annotations, "crop": crop},
     )
