@@ -23,6 +23,12 @@ def average_precisions(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarr
     return result
 
 
+def mean_average_precision(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The mean of ``average_precisions`` over the classes that have a positive; NaN if none has."""
+    each = average_precisions(probabilities, truth)
+    return float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
+
+
 def best_thresholds(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """For each class the threshold (C,) with the best F1: to be chosen on validation images and used on others.
 
@@ -45,15 +51,12 @@ def best_thresholds(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def thresholded_scores(probabilities: np.ndarray, truth: np.ndarray, thresholds: np.ndarray) -> dict[str, float]:
     """micro_f1, macro_f1 (over classes with a positive), hamming_loss, and the hamming_loss_of_nothing that the empty
     answer has, at the given thresholds (C,)."""
-    known = truth >= 0
+    known, positive = truth >= 0, truth == 1
     chosen = (probabilities >= thresholds) & known
-    positive = truth == 1
-    hits, answers, positives = (a.sum(0) for a in (chosen & positive, chosen, positive))
-    f1 = 2 * hits / np.maximum(answers + positives, 1)
-    scored = positives > 0
+    scored = positive.any(0)
     return {
-        "micro_f1": float(2 * hits.sum() / max(answers.sum() + positives.sum(), 1)),
-        "macro_f1": float(f1[scored].mean()) if scored.any() else float("nan"),
+        "micro_f1": float(_f1(chosen.ravel(), positive.ravel())),
+        "macro_f1": float(_f1(chosen, positive)[scored].mean()) if scored.any() else float("nan"),
         "hamming_loss": float((chosen != positive)[known].mean()),
         "hamming_loss_of_nothing": float(positive[known].mean()),
     }
@@ -110,9 +113,12 @@ def attribute_table(
     table["prevalence"], table["average_precision"] = prevalence, precision
     table["lift"] = precision / np.where(prevalence > 0, prevalence, np.nan)
     if thresholds is not None:
-        chosen = (probabilities >= thresholds) & known
-        table["f1"] = 2 * (chosen & positive).sum(0) / np.maximum(chosen.sum(0) + positive.sum(0), 1)
+        table["f1"] = _f1((probabilities >= thresholds) & known, positive)
     return table
+
+
+def _f1(chosen: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    return 2 * (chosen & positive).sum(0) / np.maximum(chosen.sum(0) + positive.sum(0), 1)
 
 
 def map_interval(

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
+from torch import Tensor
 
-from .batches import Batches, Order, loader
 from .files import write_atomically
-from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
+from .inference import infer
 from .labels import MISSING, Labels, known
 from .metrics import classification_scores, top_k_accuracy
 from .models import MultitaskModel
-from .progress import progress
 from .tasks import Hierarchy, Task
 
 
@@ -72,25 +70,14 @@ def predict(
     """
     rows = data.catalogue.rows(split) if isinstance(split, str) else np.asarray(split)
     wanted = [t for t in model.tasks.values() if (t.evaluated if tasks is None else t.name in tasks)]
-    batches = Batches(data, [])  # images only: the targets of these rows are encoded at the end
-    device = next(model.parameters()).device
-    dtype = resolve_precision(precision, device)
-    model = model.to(memory_format=memory_format(dtype, device))
-    was_training = model.training
-    model.eval()
-    kept: dict[str, list[np.ndarray]] = {task.name: [] for task in wanted}
-    with torch.inference_mode(), autocast(device, dtype):
-        for batch in progress(loader(batches, Order(rows, batch_size)), what="predict", unit="batch"):
-            images = batch.images.to(device, non_blocking=True)
-            views = [images, images.flip(2)] if mirror else [images]
-            outputs = [model(view) for view in views]
-            for task in wanted:
-                activation = task.average([task.activate(output[task.name]) for output in outputs])
-                kept[task.name].append(activation.cpu().numpy())
-    model.train(was_training)
-    activations = {name: np.concatenate(parts) for name, parts in kept.items()}
+
+    def activations(views: list[Tensor]) -> dict[str, Tensor]:
+        outputs = [model(view) for view in views]
+        return {task.name: task.average([task.activate(o[task.name]) for o in outputs]) for task in wanted}
+
+    found = infer(model, data, rows, activations, batch_size, mirror, precision)
     targets = {task.name: task.encode(data.catalogue.table.iloc[rows]) for task in wanted}
-    return Predictions({task.name: task for task in wanted}, rows, activations, targets)
+    return Predictions({task.name: task for task in wanted}, rows, found, targets)
 
 
 def predict_once(

@@ -31,32 +31,6 @@ def classification_scores(probabilities: np.ndarray, predicted: np.ndarray, trut
     }
 
 
-def multilabel_scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Mean average precision over the classes that have a positive, ignoring unknown entries (negative truth)."""
-    from .attribute_metrics import average_precisions
-
-    each = average_precisions(probabilities, truth)
-    return {"map": float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")}
-
-
-def recall_at_1(embeddings: np.ndarray, items: np.ndarray) -> float:
-    """Share of images whose nearest other image is of the same item; images whose item has no other are left out.
-
-    embeddings (N, D) unit length, items (N,) with negatives for unknown. Works in blocks, so memory stays bounded.
-    """
-    embeddings, items = embeddings[items >= 0], items[items >= 0]
-    _, inverse, counts = np.unique(items, return_inverse=True, return_counts=True)
-    hits = total = 0
-    for start in range(0, len(items), 1024):
-        block = slice(start, start + 1024)
-        similarity = embeddings[block] @ embeddings.T
-        similarity[np.arange(len(similarity)), np.arange(start, start + len(similarity))] = -np.inf
-        matched = counts[inverse[block]] > 1
-        hits += int((items[similarity.argmax(1)] == items[block])[matched].sum())
-        total += int(matched.sum())
-    return hits / total if total else float("nan")
-
-
 def calibration_curve(
     confidence: np.ndarray, correct: np.ndarray, bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

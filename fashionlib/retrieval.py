@@ -9,16 +9,13 @@ import hashlib
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batches import Batches, Order, loader
 from .catalogue import Catalogue, CatalogueError
-from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
+from .inference import infer
 from .models import MultitaskModel
-from .progress import progress
 from .ranking import Ranking, leave_one_out, rank, ranking_differences, score_table
 from .tasks import Similarity
 
@@ -107,23 +104,11 @@ def embed(
         has = ", ".join(f"{type(t).__name__} {t.name}" for t in model.tasks.values())
         raise ValueError(f"the model has no Similarity task {task!r} (it has {has}); take its 'features'")
 
-    def directions(images: Tensor) -> Tensor:
-        output = model.features(images) if what == "features" else model(images)[task]
-        return F.normalize(output.float(), dim=1)
+    def directions(views: list[Tensor]) -> dict[str, Tensor]:
+        outputs = [model.features(view) if what == "features" else model(view)[task] for view in views]
+        return {what: F.normalize(sum(F.normalize(output.float(), dim=1) for output in outputs), dim=1)}
 
-    device = next(model.parameters()).device
-    dtype = resolve_precision(precision, device)
-    model = model.to(memory_format=memory_format(dtype, device))
-    was_training = model.training
-    model.eval()
-    parts = []
-    with torch.inference_mode(), autocast(device, dtype):
-        for batch in progress(loader(Batches(data, []), Order(rows, batch_size)), what="embed", unit="batch"):
-            images = batch.images.to(device, non_blocking=True)
-            views = [images, images.flip(2)] if mirror else [images]
-            parts.append(F.normalize(sum(map(directions, views)), dim=1).cpu().numpy())
-    model.train(was_training)
-    return np.concatenate(parts)
+    return infer(model, data, rows, directions, batch_size, mirror, precision, what="embed")[what]
 
 
 def colour_histogram(pixels: np.ndarray, bins: int = 8) -> np.ndarray:

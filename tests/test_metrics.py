@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, top_k_accuracy_score
 
-from fashionlib.metrics import (
-    calibration_curve,
-    classification_scores,
-    macro_f1,
-    multilabel_scores,
-    recall_at_1,
-    top_k_accuracy,
-)
+from fashionlib.attribute_metrics import mean_average_precision
+from fashionlib.metrics import calibration_curve, classification_scores, macro_f1, top_k_accuracy
+from fashionlib.tasks import Similarity
+
+
+def recall_at_1(embeddings, items):
+    return Similarity("item").metrics(embeddings, items)["item"]["recall_at_1"]
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_macro_f1_by_hand_and_against_scikit_learn(scores):
 def test_nothing_labelled_gives_nan_not_an_error():
     empty = classification_scores(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0, int))
     assert set(empty) == {"accuracy", "macro_f1", "top3_accuracy"} and all(np.isnan(v) for v in empty.values())
-    assert np.isnan(multilabel_scores(np.zeros((2, 1)), np.array([[0], [-1]]))["map"])
+    assert np.isnan(mean_average_precision(np.zeros((2, 1)), np.array([[0], [-1]])))
     assert np.isnan(recall_at_1(np.eye(2), np.array([0, 1])))
 
 
@@ -58,10 +57,10 @@ def test_map_leaves_out_unknown_entries_and_classes_without_a_positive():
         average_precision_score(truth[:, 1], probabilities[:, 1]),
         average_precision_score(truth[:, 3], probabilities[:, 3]),
     ]
-    assert multilabel_scores(probabilities, truth)["map"] == pytest.approx(np.mean(expected))
+    assert mean_average_precision(probabilities, truth) == pytest.approx(np.mean(expected))
     # by hand: positives at ranks 1 and 3 of the known ones
-    by_hand = multilabel_scores(np.array([[0.9], [0.8], [0.7], [0.95]]), np.array([[1], [0], [1], [-1]]))
-    assert by_hand["map"] == pytest.approx((1 / 1 + 2 / 3) / 2)
+    by_hand = mean_average_precision(np.array([[0.9], [0.8], [0.7], [0.95]]), np.array([[1], [0], [1], [-1]]))
+    assert by_hand == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
 def test_recall_at_1_by_a_hand_made_neighbour_table():

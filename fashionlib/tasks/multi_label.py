@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..attribute_metrics import mean_average_precision
 from ..labels import MISSING, Labels
-from ..metrics import multilabel_scores
 from .base import Task
 
 LOSSES = ("bce", "asymmetric")
@@ -119,7 +119,7 @@ class MultiLabel(Task):
         return {self.name: Labels(activations, activations.argmax(1))}
 
     def metrics(self, activations, target):
-        return {self.name: multilabel_scores(activations, target)}
+        return {self.name: {"map": mean_average_precision(activations, target)}}
 
 
 def asymmetric_loss(logits: Tensor, truth: Tensor, gamma: float = 4.0, shift: float = 0.05) -> Tensor:

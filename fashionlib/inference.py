@@ -1,0 +1,45 @@
+"""A model run over images, each exactly once: what predictions and embeddings have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batches import Batches, Order, loader
+from .hardware import autocast, memory_format, resolve_precision
+from .images import ImageData
+from .models import MultitaskModel
+from .progress import progress
+
+
+def infer(
+    model: MultitaskModel,
+    data: ImageData,
+    rows: np.ndarray,
+    compute: Callable[[list[Tensor]], dict[str, Tensor]],
+    batch_size: int = 256,
+    mirror: bool = False,
+    precision: str = "auto",
+    what: str = "predict",
+) -> dict[str, np.ndarray]:
+    """``compute`` on every batch of some rows, its arrays (B, ...) joined to (N, ...).
+
+    It is given the batch as uint8 (B, H, W, 3) on the model's device, and with ``mirror`` its mirror images after it,
+    while the model is in evaluation mode, without gradients; afterwards the model's mode is what it was.
+    """
+    device = next(model.parameters()).device
+    dtype = resolve_precision(precision, device)
+    model.to(memory_format=memory_format(dtype, device))
+    was_training = model.training
+    model.eval()
+    kept: dict[str, list[np.ndarray]] = {}
+    with torch.inference_mode(), autocast(device, dtype):
+        for batch in progress(loader(Batches(data, []), Order(rows, batch_size)), what=what, unit="batch"):
+            images = batch.images.to(device, non_blocking=True)
+            for name, output in compute([images, images.flip(2)] if mirror else [images]).items():
+                kept.setdefault(name, []).append(output.cpu().numpy())
+    model.train(was_training)
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
