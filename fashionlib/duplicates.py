@@ -80,6 +80,14 @@ def split_by_groups(data: ImageData, stratum: str, pairs: np.ndarray, seed: int 
     return data.with_split(split, split="grouped", split_seed=seed)
 
 
+def choose_split(data: ImageData, split: str, stratum: str) -> ImageData:
+    """The data under its own split (``"source"``), or with near-duplicates kept on one side (``"grouped"``; see
+    ``split_by_groups``). Raises ``ValueError`` for other names."""
+    if split not in ("source", "grouped"):
+        raise ValueError(f"the split is 'source' or 'grouped', not {split!r}")
+    return split_by_groups(data, stratum, duplicate_pairs(data)) if split == "grouped" else data
+
+
 def leakage(data: ImageData, pairs: np.ndarray) -> pd.DataFrame:
     """What a split leaks: how many test images have, in training, another image of their item, a near-duplicate, or
     either."""

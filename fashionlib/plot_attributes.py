@@ -15,9 +15,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from .attribute_metrics import average_precisions
 from .evaluation import Predictions
 from .images import ImageData
-from .plot_images import draw_image, foot_note, image_grid, text_beside
+from .plot_images import draw_image, foot_note, image_grid, mark_image, text_beside
 from .plot_names import name_points
-from .plot_style import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
+from .plot_style import BLACK, BLUE, COLOURS, GREY, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
 
 TOTALS = {"pooled": "pooled over groups", "all": "all ranked together"}
 HATCHES = ("", "/////", ".....", "xxxxx")  # beside the colour, for a print in black and white
@@ -148,7 +148,7 @@ def attribute_montage(
         best = np.argsort(-probabilities[:, row], kind="stable")[:n]
         for k, pixels in enumerate(data.fetch(predictions.rows[best]).numpy()):
             axes = draw_image(figure, place(row * n + k, width), pixels)
-            _mark(axes, truth[best[k], row])
+            mark_image(axes, {1: True, 0: False}.get(int(truth[best[k], row])))
             if k == 0:
                 count = f"{(truth[:, row] == 1).sum():,} images"
                 says = "no image has it" if np.isnan(precisions[row]) else f"AP {precisions[row]:.3f}, {count}"
@@ -238,13 +238,3 @@ def _check_published(published: pd.DataFrame, table: pd.DataFrame) -> None:
     for scope, k in published[["scope", "k"]].itertuples(index=False, name=None):
         if (scope, k) not in known:
             raise ValueError(f"recall_bars: published scope {scope!r} with k={k} is not in the table")
-
-
-def _mark(axes: Axes, truth: int) -> None:
-    text, colour = {1: ("✓", GREEN), 0: ("×", VERMILION)}.get(int(truth), ("?", GREY))
-    axes.spines[:].set(color=colour, linewidth=1.2)
-    box = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none"}
-    axes.annotate(
-        text, (1, 0), (-2.5, 2.5), "axes fraction", "offset points", ha="right", va="bottom", fontsize=6.5,
-        color=colour, weight="bold", bbox=box,
-    )  # fmt: skip

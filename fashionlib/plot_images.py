@@ -13,7 +13,7 @@ from PIL import Image
 from .evaluation import Predictions
 from .images import ImageData
 from .labels import MISSING
-from .plot_style import BLACK, GREY, LIGHT, TEXT_WIDTH, VERMILION, shorten, style
+from .plot_style import BLACK, GREEN, GREY, LIGHT, TEXT_WIDTH, VERMILION, shorten, style
 from .tasks import MultiLabel
 
 LINE = 7.4  # points between lines of small text
@@ -159,6 +159,16 @@ def draw_image(figure: Figure, box: tuple[float, float, float, float], pixels: n
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=LIGHT)
     return axes
+
+
+def mark_image(axes: Axes, right: bool | None) -> None:
+    """A frame, and a mark in the picture's corner: ✓, ×, or ? for what is not known."""
+    sign, colour = {True: ("✓", GREEN), False: ("×", VERMILION), None: ("?", GREY)}[right]
+    axes.spines[:].set(color=colour, linewidth=1.4)
+    # on white, so that it can be read on any garment
+    paper = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    look = {"ha": "right", "va": "top", "fontsize": SMALL + 1, "weight": "bold", "color": colour, "bbox": paper}
+    axes.annotate(sign, (1, 1), (-2.5, -2.5), "axes fraction", "offset points", **look)
 
 
 def foot_note(figure: Figure, text: str) -> None:

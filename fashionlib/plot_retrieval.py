@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .images import ImageData
-from .plot_images import SMALL, draw_image, foot_note, image_grid, text_beside
-from .plot_style import COLOURS, GREEN, GREY, LIGHT, MARKERS, TEXT_WIDTH, VERMILION, shorten, style
+from .plot_images import draw_image, foot_note, image_grid, mark_image, text_beside
+from .plot_style import COLOURS, GREY, LIGHT, MARKERS, TEXT_WIDTH, shorten, style
 from .ranking import Ranking, mean_intervals
 
 
@@ -53,7 +53,7 @@ def retrieval_montage(
         for column, hit in enumerate(ranking.hits[q, :k], start=1):
             left, bottom, w, h = place(row * (k + 1) + column, width)
             axes = draw_image(figure, (left + gap / TEXT_WIDTH, bottom, w, h), pixels[column])
-            _judge(axes, hit)
+            mark_image(axes, bool(hit))
     foot_note(
         figure,
         "Left the query, then its nearest gallery images. ✓ same item, × another item.\n"
@@ -118,16 +118,6 @@ def project(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
         raise ValueError(f"a map of {len(embeddings)} embeddings says nothing; it needs at least 3")
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
     return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(embeddings)
-
-
-def _judge(axes: Axes, hit: bool) -> None:
-    """A frame and a mark for a hit or a miss."""
-    colour = GREEN if hit else VERMILION
-    axes.spines[:].set(color=colour, linewidth=1.6)
-    # on the picture's corner, on white, so that it can be read on any garment
-    paper = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
-    look = {"ha": "right", "va": "top", "fontsize": SMALL + 1, "weight": "bold", "color": colour, "bbox": paper}
-    axes.annotate("✓" if hit else "×", (1, 1), (-2.5, -2.5), "axes fraction", "offset points", **look)
 
 
 def _points(axes: Axes, points: np.ndarray, label: str, **look) -> None:

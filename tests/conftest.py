@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from tiny import tiny_data, tiny_model
 
 from fashionlib.catalogue import Catalogue
 from fashionlib.images import FolderImages, ImageData, cache_images
@@ -23,6 +25,25 @@ def garments(tmp_path_factory) -> ImageData:
     """60 drawn products, about 180 images of 24 x 32 pixels, in a cache of their own."""
     catalogue = open_catalogue("synthetic", items=60, size=(24, 32))
     return cache_images(catalogue, (24, 32), tmp_path_factory.mktemp("garments"))
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """A tiny model whose batch norms have seen the data, and the data."""
+    data = tiny_data()
+    model = tiny_model(data)
+    with torch.no_grad():
+        for _ in range(10):
+            model(data.fetch(np.arange(32)))
+    return model, data
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Figures that a test leaves open are closed after it."""
+    yield
+    if plots := sys.modules.get("matplotlib.pyplot"):
+        plots.close("all")
 
 
 @pytest.fixture(scope="session")

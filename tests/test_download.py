@@ -167,7 +167,8 @@ def test_what_comes_and_is_not_parquet_is_not_kept(hub, tmp_path, capsys):
 
 def test_a_folder_that_cannot_be_written(hub, tmp_path, capsys):
     (tmp_path / FOLDER).write_text("a file where the folder should be")
-    fails(tmp_path, capsys)
+    assert "could not fetch" in fails(tmp_path, capsys)
+    assert (tmp_path / FOLDER).read_text() == "a file where the folder should be"
 
 
 def test_without_the_client_the_message_says_what_to_install(tmp_path, capsys, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from fashionlib.catalogue import Catalogue
 from fashionlib.duplicates import (
     alike,
+    choose_split,
     duplicate_groups,
     duplicate_pairs,
     leakage,
@@ -127,6 +128,14 @@ def test_the_grouped_split_leaks_nothing_that_the_random_one_leaks(garments):
     assert (table["split"].to_numpy()[pairs[:, 0]] == table["split"].to_numpy()[pairs[:, 1]]).all()
     assert grouped.catalogue.facts["split"] == "grouped" and grouped.catalogue.facts["split_seed"] == 1
     assert table["split"].value_counts(normalize=True)["test"] == pytest.approx(0.15, abs=0.06)
+
+
+def test_the_split_is_chosen_by_name(garments):
+    assert choose_split(garments, "source", "articleType") is garments
+    grouped = choose_split(garments, "grouped", "articleType")
+    assert leakage(grouped, duplicate_pairs(garments))["test_images"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="'source' or 'grouped', not 'groupd'"):
+        choose_split(garments, "groupd", "articleType")
 
 
 def test_leakage_counts_test_images_once_against_training_only():

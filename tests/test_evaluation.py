@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 from tiny import tiny_data, tiny_model, tiny_table
 
@@ -142,17 +141,6 @@ def test_majority_table_by_hand():
     assert row["macro_f1"] == pytest.approx((2 / 3) / 3)
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """A model whose batch norms have seen the data, and the data."""
-    data = tiny_data()
-    model = tiny_model(data)
-    with torch.no_grad():
-        for _ in range(10):
-            model(data.fetch(np.arange(32)))
-    return model, data
-
-
 def test_predict_covers_each_row_once_in_order_whatever_the_batch(trained):
     model, data = trained
     whole = predict(model, data, "train", precision="fp32")
@@ -191,5 +179,3 @@ def test_predict_leaves_auxiliary_tasks_out_unless_asked():
     model = tiny_model(data)
     assert list(predict(model, data, "val").activations) == ["gender"]
     assert list(predict(model, data, "val", tasks=("article",)).activations) == ["article"]
-
-

@@ -22,12 +22,6 @@ from fashionlib.plot_style import GREEN, GREY, VERMILION
 from fashionlib.tasks import MultiLabel
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def attributes(rows: list[tuple], columns=("attribute", "group", "n_test", "prevalence", "average_precision")):
     table = pd.DataFrame(rows, columns=list(columns))
     return table.assign(lift=table["average_precision"] / table["prevalence"])

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,12 +22,6 @@ from fashionlib.tasks import Similarity
 ITEMS = list("abxc") + ["z"] + list("abacb")
 QUERY, GALLERY = np.arange(4), np.arange(5, 10)
 ANGLES = [0, 19, 5, 48] + [0] + [0, 10, 20, 30, 40]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,12 +22,6 @@ from fashionlib.tasks import MultiLabel, SingleLabel
 COLOURS = ["red", "blue", "red", "red", None, "blue", "green", "red"]
 KINDS = ["shirt", "shirt", "shoe", "shoe", "shoe", "bag", "bag", "shirt"]
 SPLITS = ["train", "train", "train", "test", "train", "test", "test", "test"]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -82,9 +82,7 @@ def test_constraints_pin_every_direct_dependency_within_its_range():
     for line in lines:
         if line.startswith("#"):
             continue
-        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), (
-            f"constraints.txt: not a plain pin: {line}"
-        )
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), f"constraints.txt: not a plain pin: {line}"
         name, version = line.split("==")
         assert canonicalize_name(name) not in pins, f"constraints.txt pins {name} twice"
         pins[canonicalize_name(name)] = version
@@ -92,9 +90,7 @@ def test_constraints_pin_every_direct_dependency_within_its_range():
     for requirement in direct_dependencies():
         version = pins.get(canonicalize_name(requirement.name))
         assert version, f"constraints.txt does not pin {requirement.name}"
-        assert requirement.specifier.contains(version, prereleases=True), (
-            f"{requirement}, but pinned at {version}"
-        )
+        assert requirement.specifier.contains(version, prereleases=True), f"{requirement}, but pinned at {version}"
 
 
 def test_environment_gives_a_reason_on_every_line():
@@ -129,9 +125,7 @@ def test_help_lists_every_profile_and_option():
         assert option in shown.stdout
     assert PROFILES, "notebooks/profiles is empty"
     for profile in PROFILES:
-        assert re.search(rf"^  {profile.stem} +\S", shown.stdout, re.MULTILINE), (
-            f"--help says nothing of {profile}"
-        )
+        assert re.search(rf"^  {profile.stem} +\S", shown.stdout, re.MULTILINE), f"--help says nothing of {profile}"
 
 
 @pytest.mark.parametrize(
@@ -243,9 +237,7 @@ def test_a_fresh_machine_gets_an_environment_once_and_the_notebooks_run(house, o
 
 @pytest.mark.notebook
 def test_a_failed_notebook_is_named_and_kept_apart(house, outside):
-    write_notebook(
-        house / "notebooks" / "02_second.ipynb", GIVEN, "print('so far')", "raise ValueError('too dark')"
-    )
+    write_notebook(house / "notebooks" / "02_second.ipynb", GIVEN, "print('so far')", "raise ValueError('too dark')")
     finished = house / "results" / "demo" / "notebooks"
     finished.mkdir(parents=True)
     (finished / "02_second.ipynb").write_text("the last good one")
@@ -305,9 +297,7 @@ def test_an_unknown_name_in_a_profile_is_named_with_its_profile_and_the_nearest(
 
 
 def test_a_value_of_another_kind_is_refused(house):
-    write_notebook(
-        house / "notebooks" / "01_first.ipynb", GIVEN + "rate: float = 0.1\nseeds = [1]\nweights = None\n"
-    )
+    write_notebook(house / "notebooks" / "01_first.ipynb", GIVEN + "rate: float = 0.1\nseeds = [1]\nweights = None\n")
     profile = house / "notebooks" / "profiles" / "demo.yaml"
     profile.write_text("rate: 1e-3\n")  # YAML reads this as text
     with pytest.raises(check_profile.ProfileError, match="rate = '1e-3' is of type str"):
@@ -371,9 +361,7 @@ def test_notebooks_carry_no_outputs_and_one_parameters_cell():
     for path in NOTEBOOKS:
         for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
             assert not cell.get("outputs"), f"{path.name}: cell {number} carries outputs; clear them"
-            assert cell.get("execution_count") is None, (
-                f"{path.name}: cell {number} carries a count; clear it"
-            )
+            assert cell.get("execution_count") is None, f"{path.name}: cell {number} carries a count; clear it"
 
 
 # --- links and addresses --------------------------------------------------------------------------

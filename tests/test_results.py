@@ -37,12 +37,6 @@ def results(tmp_path):
     return Results(tmp_path, "demo", "07")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def catalogue(labels=("a", "b", "a"), parts=("train", "train", "test"), **facts):
     table = pd.DataFrame({"image": ["0", "1", "2"], "colour": labels, "split": parts})
     images = SimpleNamespace(fingerprint="three images")

@@ -93,17 +93,6 @@ def test_nothing_to_find_is_said(table):
 # --- embeddings -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """A model whose batch norms have seen the data, and the data."""
-    data = tiny_data()
-    model = tiny_model(data)
-    with torch.no_grad():
-        for _ in range(10):
-            model(data.fetch(np.arange(32)))
-    return model, data
-
-
 ROWS = np.array([3, 40, 0, 17, 47])
 
 

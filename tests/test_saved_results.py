@@ -42,7 +42,7 @@ def test_executed_notebooks_ended_well_and_show_no_private_path(folder):
         cells = json.loads(text)["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert outputs and not any(output["output_type"] == "error" for output in outputs)
-        assert not re.search(r'(?<![\w.])/(home|work|root|tmp)/', text)
+        assert not re.search(r"(?<![\w.])/(home|work|root|tmp)/", text)
 
 
 def test_the_main_model_beats_the_project_seed_on_every_label(accuracy):
