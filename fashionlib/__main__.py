@@ -1,10 +1,11 @@
-"""The command line: ``python -m fashionlib download | cite``."""
+"""The command line: ``python -m fashionlib run | download | cite``."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
 
@@ -20,9 +21,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fashionlib", description="Multitask learning on fashion images: what is not in a notebook."
+        prog="python -m fashionlib",
+        description="Multitask learning on fashion images: notebooks as programs, and what is in none.",
     )
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
+
+    text = "run a notebook as a plain program"
+    command = commands.add_parser(
+        "run",
+        help=text,
+        description="Run the code cells of a notebook in order, without Jupyter. Paths in parameters are as seen from "
+        "the notebook's folder. On several GPUs: torchrun --nproc-per-node N -m fashionlib run NOTEBOOK ...",
+    )
+    command.add_argument("notebook", metavar="NOTEBOOK", type=Path, help="an .ipynb file with a cell tagged parameters")
+    command.add_argument(
+        "-f",
+        dest="profile",
+        metavar="PROFILE.yaml",
+        type=Path,
+        help="parameters of many notebooks, such as notebooks/profiles/products.yaml; the results go to the folder "
+        "of its name",
+    )
+    command.add_argument(
+        "-p",
+        dest="parameters",
+        metavar=("NAME", "VALUE"),
+        nargs=2,
+        action="append",
+        default=[],
+        help="one parameter, which comes before that of the profile: 3, 0.1, true, null, text, or '[0, 1]'; "
+        "may be repeated",
+    )
+    command.set_defaults(run=_run)
 
     text = "fetch a public dataset"
     command = commands.add_parser(
@@ -51,6 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_cite)
     return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .script import NotebookError, cell_traceback, read_value, run_notebook
+
+    os.environ.setdefault("MPLBACKEND", "Agg")  # nobody looks at a window
+    if data := os.environ.get("FASHION_DATA"):
+        os.environ["FASHION_DATA"] = os.path.abspath(data)  # the notebook runs in its own folder
+    try:
+        run_notebook(options.notebook, {name: read_value(text) for name, text in options.parameters}, options.profile)
+    except NotebookError as error:
+        print(f"fashionlib run: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        traceback.print_exception(type(error), error, cell_traceback(error))
+        return 1
+    return 0
 
 
 def _download(options: argparse.Namespace) -> int:

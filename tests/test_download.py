@@ -192,14 +192,20 @@ def test_data_defaults_to_the_environment_variable(hub, tmp_path, monkeypatch):
     assert len(landed(tmp_path / "from-environment")) == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["download", "--help"], ["cite", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["download", "--help"], ["cite", "--help"]])
 def test_help_describes_every_command_and_option(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     expected = {
-        "--help": ("usage: python -m fashionlib", "download fetch a public dataset", "cite print what to cite"),
+        "--help": (
+            "usage: python -m fashionlib",
+            "run run a notebook as a plain program",
+            "download fetch a public dataset",
+            "cite print what to cite",
+        ),
+        "run": ("-f PROFILE.yaml", "-p NAME VALUE", "'[0, 1]'", "from the notebook's folder", "torchrun"),
         "download": ("--data DIR", "$FASHION_DATA", "Fashion Product Images (Small)", "requested from its authors"),
         "cite": ("BibTeX",),
     }
