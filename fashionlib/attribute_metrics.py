@@ -124,25 +124,42 @@ def _f1(chosen: np.ndarray, positive: np.ndarray) -> np.ndarray:
 def map_interval(
     probabilities: np.ndarray, truth: np.ndarray, repeats: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """95% percentile interval of the mean average precision, resampling images (Efron, 1979).
+    """95% percentile interval of the mean average precision, resampling images (Efron, 1979)."""
+    return percentile_interval(resampled_maps(probabilities, truth, draw_images(len(truth), repeats, seed)))
 
-    An image drawn n times counts n times, so each class is sorted once. Classes without a positive are left out of a
-    resample's mean. Meant for scores without ties.
+
+def draw_images(n: int, repeats: int, seed: int = 0) -> np.ndarray:
+    """How often each of n images occurs in each of some bootstrap resamples: float32 (repeats, n)."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), repeats).astype(np.float32)
+
+
+def resampled_maps(probabilities: np.ndarray, truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The mean average precision (R,) in each resample of ``drawn`` (R, N), both others (N, C).
+
+    An image drawn n times counts n times, so each class is sorted once. Images of equal score are found together, as
+    in ``average_precisions``. A class without a positive is left out of a resample's mean, NaN if no class has one.
     """
-    n, width = truth.shape
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), repeats).astype(np.float32)  # (R, N)
-    sums, counts = np.zeros(repeats), np.zeros(repeats)
-    for column in range(width):
-        order = np.argsort(-probabilities[:, column], kind="stable")
-        order = order[truth[order, column] >= 0]
-        positive = truth[order, column] == 1
-        if not positive.any():
+    sums, counts = np.zeros(len(drawn)), np.zeros(len(drawn))
+    for column in range(truth.shape[1]):
+        known = np.flatnonzero(truth[:, column] >= 0)
+        order = known[np.argsort(-probabilities[known, column], kind="stable")]
+        positives = np.flatnonzero(truth[order, column] == 1)
+        if len(positives) == 0:
             continue
-        weight = drawn[:, order]
-        hits = np.cumsum(weight * positive, axis=1)
-        precision = hits / np.maximum(np.cumsum(weight, axis=1), 1)
-        total = hits[:, -1]
-        sums += np.where(total > 0, (weight * positive * precision).sum(1) / np.maximum(total, 1), 0)
+        score = probabilities[order, column]
+        ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # the last image of each score
+        step = np.searchsorted(ends, positives)
+        new = np.append(step[1:] != step[:-1], True)  # the last positive of each score that has one
+        hits = np.cumsum(drawn[:, order[positives]], axis=1)[:, new]
+        seen = np.cumsum(drawn[:, order], axis=1)[:, ends[step[new]]]
+        precision, total = hits / np.maximum(seen, 1), hits[:, -1]
+        sums += (np.diff(hits, axis=1, prepend=0) * precision).sum(1) / np.maximum(total, 1)
         counts += total > 0
-    low, high = np.percentile(sums / np.maximum(counts, 1), [2.5, 97.5])
+    return sums / np.where(counts > 0, counts, np.nan)
+
+
+def percentile_interval(draws: np.ndarray) -> tuple[float, float]:
+    """The middle 95% of resampled values (R,), of which those that are NaN do not count."""
+    draws = draws[np.isfinite(draws)]
+    low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (np.nan, np.nan)
     return float(low), float(high)

@@ -8,7 +8,11 @@ from fashionlib.attribute_metrics import (
     attribute_table,
     average_precisions,
     best_thresholds,
+    draw_images,
     map_interval,
+    mean_average_precision,
+    percentile_interval,
+    resampled_maps,
     thresholded_scores,
     top_k_recall,
 )
@@ -103,3 +107,38 @@ def test_the_interval_of_the_mean_average_precision_is_that_of_resampling(answer
         rows = rng.integers(len(truth), size=len(truth))
         draws.append(np.nanmean(average_precisions(probabilities[rows], truth[rows])))
     np.testing.assert_allclose(map_interval(probabilities, truth, 400), np.percentile(draws, [2.5, 97.5]), atol=0.012)
+
+
+def test_a_resampled_map_is_scikit_learns_of_weighted_images(answers):
+    """With scores that tie, labels that nobody knows, and a class that only some resamples have."""
+    probabilities, truth = answers[0].round(1), answers[1].copy()
+    truth[20:60, 1] = -1
+    truth[:, 3] = np.arange(200) == 7
+    drawn = draw_images(200, 12, seed=5)
+    assert drawn.shape == (12, 200) and (drawn.sum(1) == 200).all()
+    assert 0 < (drawn[:, 7] == 0).sum() < 12
+    expected = []
+    for weight in drawn:
+        each = []
+        for column in range(6):
+            rows = np.flatnonzero((truth[:, column] >= 0) & (weight > 0))
+            if truth[rows, column].any():
+                score = probabilities[rows, column]
+                each.append(average_precision_score(truth[rows, column], score, sample_weight=weight[rows]))
+        expected.append(np.mean(each))
+    np.testing.assert_allclose(resampled_maps(probabilities, truth, drawn), expected, rtol=1e-5)
+
+
+def test_every_image_once_is_no_resampling(answers):
+    probabilities, truth = answers
+    (once,) = resampled_maps(probabilities, truth, np.ones((1, 200), np.float32))
+    assert once == pytest.approx(mean_average_precision(probabilities, truth), rel=1e-5)
+
+
+def test_without_a_positive_there_is_no_map_and_no_interval():
+    drawn = np.array([[0, 2], [1, 1]], np.float32)
+    found = resampled_maps(np.array([[0.5], [0.4]]), np.array([[1], [0]]), drawn)
+    assert np.isnan(found[0]) and found[1] == 1
+    assert percentile_interval(found) == (1, 1)
+    assert np.isnan(map_interval(np.full((3, 2), 0.5), np.zeros((3, 2)), 10)).all()
+    np.testing.assert_allclose(percentile_interval(np.arange(1001.0)), (25, 975))

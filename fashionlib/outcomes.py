@@ -1,0 +1,119 @@
+"""What a model reached on the test images of each task, kept so that it can be compared with another model's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .attribute_metrics import best_thresholds, mean_average_precision, thresholded_scores
+from .evaluation import Predictions, predict_once
+from .images import ImageData
+from .labels import MISSING
+from .metrics import macro_f1
+from .models import MultitaskModel
+from .ranking import Ranking, rank
+from .retrieval import query_and_gallery
+from .tasks import MultiLabel, Similarity
+
+RANKING_METRICS = ("recall_at_1", "recall_at_10", "map_at_r", "mrr")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one model (one configuration, one seed) reached on the test images of one task.
+
+    Parameters
+    ----------
+    metrics: the value of every metric.
+    values: of the metrics that are means, one value per image or query (N,).
+    groups: (N,), what is resampled: images, or for retrieval items, whose queries go together.
+    probabilities, truth: (N, C) of many-label predictions, whose ``map`` is resampled.
+    """
+
+    metrics: dict[str, float]
+    values: dict[str, np.ndarray]
+    groups: np.ndarray
+    probabilities: np.ndarray | None = None
+    truth: np.ndarray | None = None
+
+
+def label_outcome(predictions: Predictions, label: str) -> Outcome:
+    """Of a single label: accuracy, macro_f1, top3_accuracy, top5_accuracy, as ``accuracy_table`` counts them. Raises
+    ``ValueError`` for a label that was not predicted, or that no image has."""
+    found = predictions.labels()
+    if label not in found:
+        raise ValueError(f"label {label!r} was not predicted; there are {', '.join(found) or 'none'}")
+    predicted, target = found[label]
+    labelled = target != MISSING
+    if not labelled.any():
+        raise ValueError(f"none of the {len(target):,} images has a label {label!r}; look at their split")
+    probabilities, index, truth = predicted.probabilities[labelled], predicted.index[labelled], target[labelled]
+    values = {"accuracy": (index == truth).astype(float)}
+    for k in (3, 5):
+        best = np.argpartition(-probabilities, min(k, probabilities.shape[1]) - 1, axis=1)[:, :k]
+        values[f"top{k}_accuracy"] = (best == truth[:, None]).any(1).astype(float)
+    metrics = {**_means(values), "macro_f1": macro_f1(index, truth)}
+    return Outcome(metrics, values, predictions.rows[labelled])
+
+
+def attribute_outcome(
+    predictions: Predictions, task: str = "attributes", thresholds: np.ndarray | None = None
+) -> Outcome:
+    """Of a many-label task: map, and with thresholds (C,), chosen on validation images, micro_f1 and macro_f1. Raises
+    ``ValueError`` for a task that was not predicted, or that no image has a label of."""
+    if task not in predictions.activations:
+        raise ValueError(f"task {task!r} was not predicted; there are {', '.join(predictions.activations) or 'none'}")
+    probabilities, truth = predictions.activations[task], predictions.targets[task]
+    labelled = (truth >= 0).any(1)
+    if not labelled.any():
+        raise ValueError(f"none of the {len(truth):,} images has a label of {task!r}; look at their split")
+    probabilities, truth = probabilities[labelled], truth[labelled]
+    metrics = {"map": mean_average_precision(probabilities, truth)}
+    if thresholds is not None:
+        scores = thresholded_scores(probabilities, truth, thresholds)
+        metrics |= {name: scores[name] for name in ("micro_f1", "macro_f1")}
+    return Outcome(metrics, {}, predictions.rows[labelled], probabilities, truth)
+
+
+def ranking_outcome(ranking: Ranking) -> Outcome:
+    """Of a retrieval: recall_at_1, recall_at_10 (where the ranking has them), map_at_r, mrr."""
+    values = {name: each for name, each in ranking.values().items() if name in RANKING_METRICS}
+    return Outcome(_means(values), values, ranking.items)
+
+
+def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path) -> dict[str, Outcome]:
+    """What a finished run reaches on the test images of every task, each in the catalogue that has it. Predictions are
+    kept in ``run_dir`` (see ``predict_once``); thresholds of many-label tasks are chosen on validation images."""
+    outcomes = {}
+    for part in data:
+        tasks = [task for name, task in model.tasks.items() if name in part.catalogue.tasks and task.evaluated]
+        labels = [task for task in tasks if not isinstance(task, Similarity)]
+        seen = predict_once(model, part, "test", run_dir) if labels else None
+        for task in tasks:
+            if isinstance(task, Similarity):
+                outcomes[task.name] = ranking_outcome(_test_ranking(model, part, run_dir, task.name))
+            elif isinstance(task, MultiLabel):
+                chosen = predict_once(model, part, "val", run_dir)
+                thresholds = best_thresholds(chosen.activations[task.name], chosen.targets[task.name])
+                outcomes[task.name] = attribute_outcome(seen, task.name, thresholds)
+            else:
+                outcomes |= {label: label_outcome(seen, label) for label in task.labels}
+    return outcomes
+
+
+def _test_ranking(model: MultitaskModel, data: ImageData, run_dir: Path, task: str) -> Ranking:
+    sides = query_and_gallery(data.catalogue)
+    split = data.catalogue.table["split"].to_numpy()
+    embeddings = np.zeros((len(split), model.tasks[task].dimension), np.float32)
+    for name in np.unique(split[np.concatenate(sides)]):  # "test", or "query" and "gallery"
+        seen = predict_once(model, data, name, run_dir)
+        embeddings[seen.rows] = seen.activations[task]
+    items = data.catalogue.table["item"].to_numpy()
+    return rank(*(embeddings[rows] for rows in sides), *(items[rows] for rows in sides))
+
+
+def _means(values: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(each.mean()) for name, each in values.items()}
