@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset
 
 from .images import ImageData
-from .settings import Settings
+from .labels import MISSING
+from .orders import BalancedOrder, ItemOrder, MixedOrder, Order, SharedOrder
+from .settings import Settings, Stage
 from .tasks import Similarity, SingleLabel, Task
 
 
@@ -35,104 +37,85 @@ class Batch:
 
 
 class Batches(Dataset):
-    """Whole batches by their rows: ``batches[rows] -> Batch``."""
+    """Whole batches by their rows: ``batches[rows] -> Batch``.
 
-    def __init__(self, data: ImageData, tasks: Sequence[Task]):
-        self.data, self.tasks = data, list(tasks)
-        self.targets = {task.name: task.encode(data.catalogue.table) for task in tasks}
+    The rows of several catalogues are counted on, one catalogue after the other. An image has a target for each task
+    that its own catalogue has, and counts as unlabelled for the others.
+    """
+
+    def __init__(self, data: ImageData | Sequence[ImageData], tasks: Sequence[Task]):
+        self.parts = [data] if isinstance(data, ImageData) else list(data)
+        self.starts = np.cumsum([0, *(len(part.catalogue) for part in self.parts)])
+        self.tasks = list(tasks)
+        self.targets = {task.name: self._encode(task) for task in tasks}
+
+    def _encode(self, task: Task) -> np.ndarray:
+        tables = [part.catalogue.table if task.name in part.catalogue.tasks else None for part in self.parts]
+        encoded = [None if table is None else task.encode(table) for table in tables]
+        like = next(part for part in encoded if part is not None)
+        empty = [np.full((len(part.catalogue), *like.shape[1:]), MISSING, like.dtype) for part in self.parts]
+        return np.concatenate([e if part is None else part for part, e in zip(encoded, empty, strict=True)])
+
+    def rows(self, split: str, tasks: Sequence[str]) -> np.ndarray:
+        """Rows of a split in the catalogues that have any of ``tasks``."""
+        found = [
+            part.catalogue.rows(split) + start
+            for part, start in zip(self.parts, self.starts, strict=False)
+            if not part.catalogue.tasks.keys().isdisjoint(tasks)
+        ]
+        return np.concatenate(found)
 
     def __getitem__(self, rows: np.ndarray) -> Batch:
         targets = {name: torch.from_numpy(t[rows]) for name, t in self.targets.items()}
-        return Batch(self.data.fetch(rows), targets, torch.from_numpy(rows))
+        return Batch(self._fetch(rows), targets, torch.from_numpy(rows))
+
+    def _fetch(self, rows: np.ndarray) -> Tensor:
+        if len(self.parts) == 1:
+            return self.parts[0].fetch(rows)
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        width, height = self.parts[0].size
+        images = torch.empty(len(rows), height, width, 3, dtype=torch.uint8)
+        for number, part in enumerate(self.parts):
+            mine = owner == number
+            images[torch.from_numpy(mine)] = part.fetch(rows[mine] - self.starts[number])
+        return images
 
 
-class Order:
-    """The batches of one epoch as row numbers.
+def training_order(batches: Batches, settings: Settings, stage: Stage | None = None) -> Order:
+    """The order that the stage or the settings ask for, over the catalogues that have a task of the stage.
 
-    With a seed the rows are shuffled, by (seed, epoch) alone, and an incomplete last batch is left out unless it is
-    the only one (batch norm needs more than a few images); without, every row comes once, in order.
+    Raises ``ValueError`` if no task of the stage has the labels that the order needs, or if none of its training images
+    has any label of a task.
     """
-
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int | None = None, epoch: int = 0):
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, epoch
-
-    def __len__(self) -> int:
-        full = len(self.rows) // self.batch_size
-        return max(full, 1) if self.seed is not None else -(-len(self.rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        rows = self.rows if self.seed is None else self.draw(np.random.default_rng([self.seed, self.epoch]))
-        for k in range(len(self)):
-            yield rows[k * self.batch_size : (k + 1) * self.batch_size]
-
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """The rows of an epoch, one batch after the other."""
-        return rng.permutation(self.rows)
-
-
-class BalancedOrder(Order):
-    """Each class of a label comes equally often: rows are drawn with replacement, by the inverse of how many have their
-    class. Rows whose label is missing are not drawn."""
-
-    def __init__(self, rows: np.ndarray, classes: np.ndarray, batch_size: int, seed: int):
-        super().__init__(rows[classes >= 0], batch_size, seed)
-        classes = classes[classes >= 0]
-        self.weights = 1 / np.bincount(classes)[classes]
-
-    def draw(self, rng):
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        drawn = WeightedRandomSampler(self.weights, len(self.rows), replacement=True, generator=generator)
-        return self.rows[np.fromiter(drawn, np.int64, len(self.rows))]
-
-
-class ItemOrder(Order):
-    """``per_item`` images of each of ``batch_size / per_item`` items in every batch (m-per-class sampling), so that a
-    loss on pairs finds some. Rows of unknown items, and items with a single image, do not take part.
-
-    Raises ``ValueError`` if the batch cannot be divided so, or if there are too few items to fill it.
-    """
-
-    def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
-        if per_item < 2 or batch_size % per_item:
-            raise ValueError(f"per_item {per_item} must be at least 2 and divide the batch of {batch_size} images")
-        counts = np.bincount(items[items >= 0], minlength=1)
-        paired = (items >= 0) & (counts[np.maximum(items, 0)] > 1)
-        super().__init__(rows[paired], batch_size, seed)
-        self.items, self.per_item = items[paired], per_item
-        if (found := len(np.unique(self.items))) < batch_size // per_item:
-            raise ValueError(
-                f"a batch of {batch_size} images, {per_item} an item, needs {batch_size // per_item} items with two or "
-                f"more training images; there are {found}. Make the batch smaller or per_item larger"
-            )
-
-    def draw(self, rng):
-        from pytorch_metric_learning.samplers import MPerClassSampler
-        from pytorch_metric_learning.utils import common_functions
-
-        sampler = MPerClassSampler(self.items, self.per_item, self.batch_size, len(self) * self.batch_size)
-        before = common_functions.NUMPY_RANDOM
-        common_functions.NUMPY_RANDOM = np.random.RandomState(rng.integers(2**31))  # its only source of chance
-        try:
-            return self.rows[np.fromiter(sampler, np.int64)]
-        finally:
-            common_functions.NUMPY_RANDOM = before
-
-
-def training_order(batches: Batches, settings: Settings) -> Order:
-    """The order that ``settings.sampler`` asks for. Raises ``ValueError`` if no task has the labels it needs."""
-    rows = batches.data.catalogue.rows("train")
-    if settings.sampler == "shuffle":
-        return Order(rows, settings.batch_size, settings.seed)
-    wanted = SingleLabel if settings.sampler == "balanced" else Similarity
-    names = [task.name for task in batches.tasks if isinstance(task, wanted) and task.evaluated]
+    sampler = stage.sampler if stage and stage.sampler else settings.sampler
+    tasks = [task for task in batches.tasks if not stage or not stage.tasks or task.name in stage.tasks]
+    rows = batches.rows("train", [task.name for task in tasks])
+    for task in tasks:
+        if not (batches.targets[task.name][rows] >= 0).any():
+            where = f"stage {stage.name!r}: " if stage else ""
+            raise ValueError(f"{where}no training image has a label of task {task.name!r}; leave the task out")
+    size, seed = settings.batch_size, settings.seed
+    if sampler == "shuffle":
+        return Order(rows, size, seed)
+    wanted = SingleLabel if sampler == "balanced" else Similarity
+    names = [task.name for task in tasks if isinstance(task, wanted) and task.evaluated]
     if not names:
-        raise ValueError(f"settings: sampler {settings.sampler!r} needs a {wanted.__name__} task; the model has none")
-    labels = batches.targets[names[0]][rows]
-    if settings.sampler == "balanced":
-        return BalancedOrder(rows, labels, settings.batch_size, settings.seed)
-    return ItemOrder(rows, labels, settings.batch_size, settings.per_item, settings.seed)
+        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; the model has none")
+    labels = batches.targets[names[0]]
+    if sampler == "balanced":
+        return BalancedOrder(rows, labels[rows], size, seed)
+    if sampler == "items":
+        return ItemOrder(rows, labels[rows], size, settings.per_item, seed)
+    others = [task.name for task in tasks if not isinstance(task, Similarity)]
+    if not others:
+        raise ValueError("settings: sampler 'mixed' needs a task of labels beside the items; take the sampler 'items'")
+    by_items = round(size * settings.item_share / settings.per_item) * settings.per_item
+    if not 0 < by_items < size:
+        raise ValueError(f"settings: item_share {settings.item_share} of a batch of {size} leaves one part empty")
+    item_order = ItemOrder(rows, labels[rows], by_items, settings.per_item, seed)
+    return MixedOrder(Order(batches.rows("train", others), size - by_items, seed), item_order)
 
 
-def loader(batches: Batches, order: Order, workers: int = 0, pin: bool = False) -> DataLoader:
+def loader(batches: Batches, order: Order | SharedOrder, workers: int = 0, pin: bool = False) -> DataLoader:
     """A DataLoader of whole batches; ``workers`` = 0 suits cached pixels on a CPU."""
     return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)

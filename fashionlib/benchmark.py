@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from .augment import plain_recipe
-from .batches import Batches, Order
+from .batches import Batches
 from .evaluation import predict
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
-from .models import MultitaskModel
+from .models import MultitaskModel, count_parameters
 from .optimisation import LossWeights, make_optimizer
+from .orders import Order
 from .runs import State
 from .settings import Settings, Stage
 from .training import train_epoch
@@ -89,6 +90,34 @@ def throughput(
     return frame.assign(ratio_to_bare=frame["images_per_second"] / bare)
 
 
+def inference_speed(
+    models: Mapping[str, Sequence[MultitaskModel]], data: ImageData, images: int = 2048, repeats: int = 3
+) -> pd.DataFrame:
+    """Images per second of getting every answer for an image from one or from several networks: columns what,
+    images_per_second, ratio (to the first), parameters. Medians of ``repeats`` turns, taken in turns."""
+    available = data.catalogue.rows("test")
+    images = min(images, max(256, len(available)))  # a small catalogue is gone through several times, a large one not
+    rows = np.resize(available, images)
+
+    def turn(networks: Sequence[MultitaskModel]) -> float:
+        started = time.perf_counter()
+        for network in networks:
+            predict(network, data, rows)
+        return time.perf_counter() - started
+
+    for networks in models.values():
+        for network in networks:  # the first batches choose kernels
+            predict(network, data, rows[:256])
+    seconds: dict[str, list[float]] = {what: [] for what in models}
+    for _ in range(repeats):
+        for what, networks in models.items():
+            seconds[what].append(turn(networks))
+    speed = [images / float(np.median(times)) for times in seconds.values()]
+    parameters = [sum(map(count_parameters, networks)) for networks in models.values()]
+    table = pd.DataFrame({"what": list(models), "images_per_second": speed, "parameters": parameters})
+    return table.assign(ratio=table["images_per_second"] / speed[0])
+
+
 def resident_memory() -> pd.DataFrame:
     """Memory of this process in GB, from Linux: ``private`` is its own, ``file`` is mapped from disk (the pixel cache,
     libraries) and given up when others need it. Empty where ``/proc`` is missing."""
@@ -131,8 +160,7 @@ def _plain(model, data, batches, rows, settings, device) -> Callable[[], None]:
 
     def run() -> None:
         for images, labels in loader:
-            features = model.dropout(model.body(images.to(device)))
-            outputs = {name: head(features) for name, head in model.heads.items()}
+            outputs = model.answers(model.body(images.to(device)))
             _step(model, outputs, {name: t.to(device) for name, t in labels.items()}, optimizer)
 
     return run

@@ -115,6 +115,12 @@ class Catalogue:
         train = self.table[self.table["split"] == "train"]
         return replace(self.select(name)[0], **changes).learn(train)
 
+    def only(self, *names: str) -> Catalogue:
+        """The same images with some of their tasks: what the others say of them does not count. Raises as ``select``
+        does."""
+        self.select(*names)
+        return self._copy(tasks=[self._tasks[name] for name in names])
+
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split; raises ``CatalogueError`` if it is empty."""
         rows = np.flatnonzero(self.table["split"] == split)
@@ -153,8 +159,8 @@ class Catalogue:
         return self._copy(table=self.table.loc[rows], facts={**self.facts, "sample": f"{len(rows)} of {len(self)}"})
 
     def _copy(self, **changes) -> Catalogue:
-        kept = {"table": self.table, "rejected": self.rejected, "facts": self.facts} | changes
-        return Catalogue(tasks=list(self._tasks.values()), images=self.images, name=self.name, **kept)
+        kept = {"table": self.table, "rejected": self.rejected, "facts": self.facts}
+        return Catalogue(**{"tasks": list(self._tasks.values()), **kept, **changes}, images=self.images, name=self.name)
 
     @cached_property
     def fingerprint(self) -> str:

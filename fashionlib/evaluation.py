@@ -63,19 +63,22 @@ def predict(
     mirror: bool = False,
     precision: str = "auto",
     tasks: tuple[str, ...] | None = None,
+    shared: bool = False,
 ) -> Predictions:
     """Run a model over a split (or given rows), each image exactly once; ``mirror`` averages with the mirror image.
 
-    ``tasks`` restricts the tasks whose activations are kept; without it auxiliary ones are left out.
+    Only tasks that the catalogue has are asked. ``tasks`` restricts them further; without it auxiliary ones are left
+    out. ``shared`` divides the images among the processes of a distributed run, which must all call it.
     """
     rows = data.catalogue.rows(split) if isinstance(split, str) else np.asarray(split)
-    wanted = [t for t in model.tasks.values() if (t.evaluated if tasks is None else t.name in tasks)]
+    there = _tasks_of(model, data)
+    wanted = [t for t in there if (t.evaluated if tasks is None else t.name in tasks)]
 
     def activations(views: list[Tensor]) -> dict[str, Tensor]:
         outputs = [model(view) for view in views]
         return {task.name: task.average([task.activate(o[task.name]) for o in outputs]) for task in wanted}
 
-    found = infer(model, data, rows, activations, batch_size, mirror, precision)
+    found = infer(model, data, rows, activations, batch_size, mirror, precision, shared=shared)
     targets = {task.name: task.encode(data.catalogue.table.iloc[rows]) for task in wanted}
     return Predictions({task.name: task for task in wanted}, rows, found, targets)
 
@@ -85,7 +88,7 @@ def predict_once(
 ) -> Predictions:
     """``predict``, kept in ``run_dir`` beside the model of a finished run: the test is looked at once, and a notebook
     that is run again finds what it saw. Made anew if weights, data or split differ."""
-    wanted = [task for task in model.tasks.values() if task.evaluated]
+    wanted = [task for task in _tasks_of(model, data) if task.evaluated]
     weights = hashlib.sha256()
     for tensor in model.state_dict().values():
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -100,6 +103,15 @@ def predict_once(
     made = predict(model, data, split, batch_size, mirror)
     write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))
     return made
+
+
+def _tasks_of(model: MultitaskModel, data: ImageData) -> list[Task]:
+    """The model's tasks that a catalogue has. Raises ``ValueError`` if it has none."""
+    found = [task for task in model.tasks.values() if task.name in data.catalogue.tasks]
+    if not found:
+        known, there = ", ".join(model.tasks), ", ".join(data.catalogue.tasks)
+        raise ValueError(f"the catalogue {data.catalogue.name!r} has none of the model's tasks {known}; it has {there}")
+    return found
 
 
 def accuracy_table(

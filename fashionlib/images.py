@@ -136,6 +136,10 @@ class ImageData:
     def with_split(self, assignment: Sequence[str], **facts) -> ImageData:
         return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position, self.folder)
 
+    def only(self, *tasks: str) -> ImageData:
+        """The same images with some of their tasks."""
+        return ImageData(self.catalogue.only(*tasks), self.pixels, self.position, self.folder)
+
 
 def cache_images(
     catalogue: Catalogue, size: tuple[int, int], folder: str | Path, max_pixels: int = MAX_PIXELS

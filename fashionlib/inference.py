@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import Batches, Order, loader
+from .batches import Batches, loader
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
 from .models import MultitaskModel
+from .orders import Order
+from .processes import process_count, process_number
 from .progress import progress
 
 
@@ -24,12 +26,18 @@ def infer(
     mirror: bool = False,
     precision: str = "auto",
     what: str = "predict",
+    shared: bool = False,
 ) -> dict[str, np.ndarray]:
     """``compute`` on every batch of some rows, its arrays (B, ...) joined to (N, ...).
 
     It is given the batch as uint8 (B, H, W, 3) on the model's device, and with ``mirror`` its mirror images after it,
     while the model is in evaluation mode, without gradients; afterwards the model's mode is what it was.
+
+    With ``shared``, several processes divide the rows among them, each image exactly once, and all get the whole
+    answer; all of them must call it then.
     """
+    if shared:
+        rows = np.array_split(rows, process_count())[process_number()]
     device = next(model.parameters()).device
     dtype = resolve_precision(precision, device)
     model.to(memory_format=memory_format(dtype, device))
@@ -42,4 +50,9 @@ def infer(
             for name, output in compute([images, images.flip(2)] if mirror else [images]).items():
                 kept.setdefault(name, []).append(output.cpu().numpy())
     model.train(was_training)
-    return {name: np.concatenate(parts) for name, parts in kept.items()}
+    found = [{name: np.concatenate(parts) for name, parts in kept.items()}]
+    if shared and process_count() > 1:
+        from accelerate.utils import gather_object
+
+        found = [part for part in gather_object(found) if part]  # of fewer rows than processes some have none
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .files import read_checkpoint
-from .tasks import Task, task_from_dict
+from .tasks import Similarity, Task, task_from_dict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,7 +25,9 @@ class MultitaskModel(nn.Module):
     weights: ``None`` (random), ``"imagenet"`` (torchvision's, downloaded once), or the path of a ``.pth`` file: a
         ``model.pth`` of this library, or a state dict of the torchvision backbone.
     size: (width, height) of the images, in pixels.
-    dropout: on the pooled feature.
+    dropout: on the pooled feature, or after every layer of the trunk.
+    trunk: widths of fully connected layers (batch norm, ReLU, dropout) that the label heads share on top of the pooled
+        feature, such as ``(1024, 512)``. An embedding is projected from the pooled feature itself.
 
     Images go in as uint8 (B, H, W, 3) and are normalised inside, so that whoever holds a model cannot prepare them
     wrongly. Raises ``ValueError`` for an unknown backbone, and for ``weights`` that are no checkpoint or do not fit.
@@ -40,6 +42,7 @@ class MultitaskModel(nn.Module):
         dropout: float = 0.0,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        trunk: Sequence[int] = (),
     ):
         super().__init__()
         if not tasks:
@@ -54,12 +57,17 @@ class MultitaskModel(nn.Module):
             "dropout": dropout,
             "mean": tuple(mean),
             "std": tuple(std),
+            **({"trunk": tuple(trunk)} if trunk else {}),
         }
         self.body = _backbone(backbone, weights)
         features = self.body.fc.in_features
         self.body.fc = nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict({name: task.head(features) for name, task in self.tasks.items()})
+        self.trunk = _trunk(features, trunk, dropout)
+        shared = trunk[-1] if trunk else features
+        self.heads = nn.ModuleDict(
+            {t.name: t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
+        )
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
         if weights not in (None, "imagenet"):
@@ -78,8 +86,17 @@ class MultitaskModel(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """uint8 (B, H, W, 3) -> the raw output of every head, by task name."""
-        features = self.dropout(self.features(images))
-        return {name: head(features) for name, head in self.heads.items()}
+        return self.answers(self.features(images))
+
+    def answers(self, features: Tensor) -> dict[str, Tensor]:
+        """Pooled features (B, F) -> the raw output of every head, by task name."""
+        if len(self.trunk):
+            shared = self.trunk(features)
+        else:
+            shared = features = self.dropout(features)
+        return {
+            t.name: self.heads[t.name](features if isinstance(t, Similarity) else shared) for t in self.tasks.values()
+        }
 
     def losses(
         self, outputs: dict[str, Tensor], targets: dict[str, Tensor], tasks: Iterable[str], smoothing: float = 0.0
@@ -103,6 +120,14 @@ class MultitaskModel(nn.Module):
             raise ValueError(
                 f"weights: {path} does not fit the backbone {self.config['backbone']}: {message[0].strip()[:200]}"
             ) from None
+
+
+def _trunk(features: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
+    layers = []
+    for before, width in zip((features, *widths), widths, strict=False):
+        # the batch norm's shift makes a bias of the layer's own superfluous
+        layers += [nn.Linear(before, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
 
 
 def model_from_description(description: dict) -> MultitaskModel:

@@ -31,17 +31,24 @@ class LossWeights(nn.Module):
 
 
 def freeze(model: MultitaskModel, stage: Stage) -> None:
-    """Let only the parts learn that the stage names; frozen batch norms keep their statistics."""
+    """Let only the parts learn that the stage names; frozen batch norms keep their statistics. The trunk learns with
+    ``"heads"``, and stays as it is where one head learns alone."""
     if stage.train not in ("all", "heads", *model.heads):
         known = ", ".join(["all", "heads", *model.heads])
         raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of {known}")
     model.train()
     for name, parameter in model.named_parameters():
-        in_head = name.startswith("heads.")
+        in_head = name.startswith(("heads.", "trunk."))
         chosen = name.startswith(f"heads.{stage.train}.")
         parameter.requires_grad_(stage.train == "all" or chosen or (stage.train == "heads" and in_head))
     if stage.train != "all":
         model.body.eval()
+    if stage.train not in ("all", "heads"):
+        model.trunk.eval()
+    if stage.freeze_norms:
+        for module in model.body.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
 
 
 def make_optimizer(modules: list[nn.Module], settings: Settings, learning_rate: float) -> torch.optim.Optimizer:

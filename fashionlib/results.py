@@ -17,6 +17,7 @@ import pandas as pd
 
 from .files import write_atomically, write_json
 from .latex import latex_table
+from .processes import is_main_process
 from .provenance import data_facts, environment, plain, run_facts
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Results:
     profile: names the folder below it, ``"products"``.
     notebook: number of the notebook, ``"07"``; it begins every file name.
 
+    Of several processes that run the notebook only the main one writes; to the others all else is the same.
+
     Raises ``OSError`` naming the folder if it cannot be written: before the work, not after it.
     """
 
@@ -46,7 +49,8 @@ class Results:
         self._artefacts: dict[str, dict] = {}
         self._runs: dict[str, dict] = {}
         self._started = time.perf_counter()
-        for folder in (self.folder, *(self.folder / kind for kind in SUFFIXES)):
+        self.writes = is_main_process()
+        for folder in (self.folder, *(self.folder / kind for kind in SUFFIXES)) if self.writes else ():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -97,6 +101,8 @@ class Results:
     def finish(self) -> None:
         """Enter this notebook into the manifest. Other notebooks' entries stay; what this one wrote in an earlier run
         and not in this one is removed with its files, so that results are regenerated and never patched."""
+        if not self.writes:
+            return
         from filelock import FileLock
 
         lock = self.folder / "runs" / "manifest.lock"  # runs/ is not committed
@@ -128,8 +134,9 @@ class Results:
             if found.get("key") == wanted:
                 return pd.DataFrame(found["rows"])
         frame = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"key": wanted, "rows": frame.to_dict("records")})
+        if self.writes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"key": wanted, "rows": frame.to_dict("records")})
         return frame
 
     def read_table(self, name: str) -> pd.DataFrame:
@@ -143,12 +150,22 @@ class Results:
             )
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
+    def made_by(self, name: str) -> dict:
+        """What the manifest says of a table of any notebook: settings, seeds, data. Raises ``KeyError`` if the notebook
+        that writes it has not ended."""
+        entries = self._read_manifest()["artefacts"]
+        if (path := f"tables/{name}.csv") not in entries:
+            raise KeyError(f"{self.manifest_path} does not list {path}: run notebook {name.split('_')[0]} to its end")
+        return entries[path]
+
     def run_dir(self, name: str) -> Path:
         """The folder of one training run of this notebook, for ``fit``."""
         return self.folder / "runs" / f"{self.notebook}_{_checked('run', name)}"
 
     def _write(self, kind: str, name: str, suffix: str, write) -> None:
         path = f"{kind}/{self.notebook}_{_checked('artefact', name)}{suffix}"
+        if not self.writes:
+            return
         write_atomically(self.folder / path, write)
         digest = hashlib.sha256((self.folder / path).read_bytes()).hexdigest()
         self._artefacts[path] = {"notebook": self.notebook, "sha256": digest, **copy.deepcopy(self._facts)}

@@ -6,6 +6,8 @@ The ranking itself works on arrays alone and is in ``ranking``; its functions ar
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .catalogue import Catalogue, CatalogueError
+from .files import write_atomically
 from .images import ImageData
 from .inference import infer
 from .models import MultitaskModel
@@ -29,6 +32,7 @@ __all__ = [
     "query_and_gallery",
     "rank",
     "ranking_differences",
+    "save_embeddings",
     "score_table",
 ]
 
@@ -109,6 +113,21 @@ def embed(
         return {what: F.normalize(sum(F.normalize(output.float(), dim=1) for output in outputs), dim=1)}
 
     return infer(model, data, rows, directions, batch_size, mirror, precision, what="embed")[what]
+
+
+def save_embeddings(
+    path: str | Path, data: ImageData, rows: Mapping[str, np.ndarray], embeddings: Mapping[str, np.ndarray]
+) -> Path:
+    """Write embeddings for another study to read: a parquet file with the columns image, item, role and embedding (a
+    list of float32). ``rows`` and ``embeddings`` (N, D) are by role, such as query and gallery."""
+    table = data.catalogue.table
+    parts = [
+        table.loc[rows[role], ["image", "item"]].assign(role=role, embedding=list(embeddings[role].astype(np.float32)))
+        for role in rows
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    write_atomically(Path(path), lambda file: frame.to_parquet(file, index=False))
+    return Path(path)
 
 
 def colour_histogram(pixels: np.ndarray, bins: int = 8) -> np.ndarray:

@@ -89,26 +89,23 @@ class State:
 class RunFolder:
     """The files of one run. Its fingerprint covers settings, stages, model, initial weights and data."""
 
-    def __init__(self, path: Path, model: MultitaskModel, data: ImageData, settings: Settings, stages: list[Stage]):
-        self.path, self.data = path, data
-        columns = dict.fromkeys(c for task in model.tasks.values() for c in task.columns)
-        self.data_fingerprint = data.fingerprint(list(columns))
+    def __init__(
+        self, path: Path, model: MultitaskModel, data: list[ImageData], settings: Settings, stages: list[Stage]
+    ):
+        self.path = path
+        described = [_describe(part, model) for part in data]
+        self.facts = described[0] if len(data) == 1 else {facts["name"]: facts for facts in described}
         self.model_path, self.settings_path = path / "model.pth", path / "settings.json"
         self.record = {
             "settings": settings.to_dict(),
-            "stages": [vars(stage) for stage in stages],
+            "stages": [stage.to_dict() for stage in stages],
             "model": model.description(),
             "initial_weights": _weights_hash(model),
-            "data": self.facts(),
+            "data": self.facts,
         }
         self.record = json.loads(json.dumps(self.record))
         known_by = {**self.record, "settings": settings.changed()}
         self.fingerprint = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
-
-    def facts(self) -> dict:
-        catalogue = self.data.catalogue
-        splits = {str(k): int(v) for k, v in catalogue.table["split"].value_counts().items()}
-        return {"name": catalogue.name, "fingerprint": self.data_fingerprint, "images": splits, **catalogue.facts}
 
     def find_finished(self) -> bool:
         """True if this very run was finished here. A different run is moved aside, with the reason printed."""
@@ -155,6 +152,16 @@ class RunFolder:
 
     def history(self) -> pd.DataFrame:
         return pd.read_csv(self.path / "history.csv")
+
+
+def _describe(data: ImageData, model: MultitaskModel) -> dict:
+    """What a model was trained on: images in each split, and a fingerprint that covers the columns it learned."""
+    catalogue = data.catalogue
+    tasks = [task for name, task in model.tasks.items() if name in catalogue.tasks]
+    columns = dict.fromkeys(column for task in tasks for column in task.columns)
+    splits = {str(k): int(v) for k, v in catalogue.table["split"].value_counts().items()}
+    fingerprint = data.fingerprint(list(columns))
+    return {"name": catalogue.name, "fingerprint": fingerprint, "images": splits, **catalogue.facts}
 
 
 def _weights_hash(model: MultitaskModel) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+SAMPLERS = ("shuffle", "balanced", "items", "mixed")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -36,10 +38,12 @@ class Settings:
     erase: float = 0.25
     """Probability of erasing a random rectangle."""
     sampler: str = "shuffle"
-    """``"shuffle"``, ``"balanced"`` (every class of the first single label equally often) or ``"items"`` (``per_item``
-    images of each item in a batch)."""
+    """``"shuffle"``, ``"balanced"`` (every class of the first single label equally often), ``"items"`` (``per_item``
+    images of each item in a batch) or ``"mixed"`` (part of each batch shuffled, part by items)."""
     per_item: int = 4
-    """Images of one item in a batch, for the sampler ``"items"``."""
+    """Images of one item in a batch, for the samplers ``"items"`` and ``"mixed"``."""
+    item_share: float = 0.5
+    """Share of each batch that the sampler ``"mixed"`` draws by items; an epoch is one pass of the other images."""
     small_epochs: int = 0
     """First epochs that see smaller images, which cost less (progressive resizing; Howard et al., 2018)."""
     small_scale: float = 0.6
@@ -58,7 +62,7 @@ class Settings:
     def __post_init__(self):
         _one_of("optimizer", self.optimizer, ("sgd", "adamw"))
         _one_of("schedule", self.schedule, ("onecycle", "cosine"))
-        _one_of("sampler", self.sampler, ("shuffle", "balanced", "items"))
+        _one_of("sampler", self.sampler, SAMPLERS)
         _one_of("precision", self.precision, ("auto", "bf16", "fp32"))
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
@@ -73,6 +77,8 @@ class Settings:
             raise ValueError(f"settings: loss_weights is a mapping or 'uncertainty', not {self.loss_weights!r}")
         if not 0 <= self.small_epochs <= self.epochs:
             raise ValueError(f"settings: small_epochs must be between 0 and epochs, not {self.small_epochs}")
+        if not 0 < self.item_share < 1:
+            raise ValueError(f"settings: item_share must be between 0 and 1, not {self.item_share}")
         if not 0 < self.small_scale <= 1:
             raise ValueError(f"settings: small_scale must be above 0 and at most 1, not {self.small_scale}")
 
@@ -96,6 +102,8 @@ class Stage:
     epochs: passes over the training split.
     train: ``"all"``, ``"heads"`` (the backbone is frozen, batch-norm statistics included), or the name of one head.
     learning_rate: peak of this stage's schedule; None takes the settings'.
+    sampler: of this stage's batches; None takes the settings'.
+    freeze_norms: the backbone's batch norms keep and use the statistics they have, also where the backbone learns.
     """
 
     name: str
@@ -103,10 +111,20 @@ class Stage:
     epochs: int = 1
     train: str = "all"
     learning_rate: float | None = None
+    sampler: str | None = None
+    freeze_norms: bool = False
 
     def __post_init__(self):
         if self.epochs <= 0:
             raise ValueError(f"stage {self.name!r}: epochs must be positive, not {self.epochs}")
+        if self.sampler not in (None, *SAMPLERS):
+            raise ValueError(f"stage {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}")
+
+    def to_dict(self) -> dict:
+        """Plain values; what came to this class later is left out where it is at its default, so that earlier runs are
+        found again."""
+        values = asdict(self)
+        return {n: v for n, v in values.items() if n not in ("sampler", "freeze_norms") or v}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fashionlib.benchmark import resident_memory, throughput
+from fashionlib.benchmark import inference_speed, resident_memory, throughput
 from fashionlib.models import MultitaskModel
 from fashionlib.settings import Settings
 
@@ -27,3 +27,14 @@ def test_resident_memory_is_that_of_this_process():
     grown = resident_memory().set_index("kind")["gigabytes"]
     assert grown["private"] - private["private"] == pytest.approx(0.25, abs=0.05)
     assert len(ballast) == 256 * 2**20
+
+
+def test_inference_speed_counts_every_network(garments):
+    one, two = (
+        MultitaskModel("resnet18", garments.catalogue.select(*tasks), size=garments.size)
+        for tasks in (("gender",), ("gender", "season"))
+    )
+    table = inference_speed({"apart": [one, one], "together": [two]}, garments, images=16, repeats=1).set_index("what")
+    assert table["ratio"].iloc[0] == 1 and (table["images_per_second"] > 0).all()
+    numbers = [sum(p.numel() for p in model.parameters()) for model in (one, two)]
+    assert table["parameters"].tolist() == [2 * numbers[0], numbers[1]]

@@ -176,3 +176,22 @@ def test_resnet50_has_the_published_number_of_weights():
     model = MultitaskModel("resnet50", [COLOUR])
     head = 2048 * 2 + 2
     assert count_parameters(model) - head == 25_557_032 - (2048 * 1000 + 1000)  # 23.5 million without the classifier
+
+
+def test_label_heads_share_a_trunk_and_an_embedding_does_not(images):
+    data = tiny_data()
+    model = tiny_model(data, "gender", "words", "item", trunk=(40, 20), dropout=0.3).eval()
+    kinds = [type(layer).__name__ for layer in model.trunk]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
+    assert [layer.p for layer in model.trunk if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.3]
+    features = model.features(images)
+    x = features
+    for k in (0, 4):  # linear without bias, batch norm at its start (mean 0, variance 1), ReLU
+        x = (x @ model.trunk[k].weight.T / np.sqrt(1 + model.trunk[k + 1].eps)).clamp(min=0)
+    outputs = model(images)
+    torch.testing.assert_close(outputs["gender"], model.heads["gender"](x), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(outputs["item"], model.heads["item"](features))
+    assert model.heads["words"].in_features == 20 and model.heads["item"].in_features == 128
+    again = model_from_description(json.loads(json.dumps(model.description())))
+    assert [layer.out_features for layer in again.trunk if isinstance(layer, torch.nn.Linear)] == [40, 20]
+    assert "trunk" not in tiny_model(data, "gender").description()  # models without one are described as before

@@ -32,18 +32,31 @@ EXPECTED = {
         "tables": {"query_and_gallery", "losses", "retrieval", "differences", "published", "ranking_speed"},
         "figures": {"items", "training_curves", "recall", "found", "map"},
     },
+    "05": {
+        "tables": {"parameters", "variants", "test", "published"},
+        "figures": {"variants", "training_curves", "predictions"},
+    },
+    "06": {
+        "tables": {"stages", "levers", "comparison", "differences", "verdict", "inference"},
+        "figures": {"stages", "comparison", "differences", "predictions", "found"},
+    },
     "07": {
         "tables": {"accuracy", "exact_match", "throughput", "per_class", "confusions", "calibration", "memory"},
         "figures": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
     },
+    "08": {
+        "tables": {"comparison", "full_size", "published"},
+        "figures": {"comparison", "differences", "published"},
+    },
 }
-DEEPFASHION = ("01", "02", "03", "04")  # the notebooks that run on it too
+DEEPFASHION = ("01", "02", "03", "04", "05", "06", "08")  # the notebooks that run on it too
 COLUMNS = {  # the tables that other notebooks and readers rely on
     "04_ranking_speed": "what seconds peak_mb ratio_to_bare",
     "07_accuracy": "model split task n_test n_classes accuracy ci_low ci_high macro_f1 top3_accuracy "
     "seed_accuracy best_published",
     "07_exact_match": "model split n_test exact_match ci_low ci_high impossible_rate",
     "07_throughput": "what images_per_second ratio_to_bare",
+    "08_comparison": "configuration task metric mean std ci_low ci_high n_seeds train_minutes parameters",
 }
 
 
@@ -87,13 +100,14 @@ def deepfashion(tmp_path_factory) -> Path:
     own = yaml.safe_load((ROOT / "notebooks/profiles/deepfashion.yaml").read_text())
     assert tuple(own["notebooks"]) == DEEPFASHION
     chosen = [notebook for notebook in NOTEBOOKS if notebook.name[:2] in DEEPFASHION]
-    names = ("source", "source_options", "retrieval_source", "retrieval_options")
-    splits = ("category_split", "attribute_split", "retrieval_split")
+    names = ("source", "source_options", "retrieval_source", "retrieval_options", "item_source", "item_options")
+    splits = ("category_split", "attribute_split", "retrieval_split", "joint_split")
     return execute(
         chosen,
         tmp_path_factory.mktemp("results"),
         "deepfashion",
         data_root=str(data),
+        seeds=[0],
         **{name: own[name] for name in (*names, *splits)},
     )
 
@@ -156,6 +170,44 @@ def test_queries_and_gallery_of_a_test_share_no_image_with_training(smoke):
     assert (counts[["queries", "gallery", "items"]] > 0).all(axis=None)
     text = (smoke.parent / "04_retrieval.ipynb").read_text()
     assert "test items that training saw: 0" in text
+
+
+def test_the_comparison_has_every_kind_of_training_task_and_seed(smoke, deepfashion):
+    of_task = {
+        "category": ["single category", "joint labels", "joint all", "staged"],
+        "attributes": ["single attributes", "joint labels", "joint all", "staged"],
+        "item": ["single retrieval", "joint all", "staged"],
+    }
+    for folder, seeds in ((smoke, 2), (deepfashion, 1)):
+        table = pd.read_csv(folder / "tables/08_comparison.csv")
+        for task, configurations in of_task.items():
+            part = table[table["task"] == task]
+            assert part["configuration"].drop_duplicates().tolist() == configurations
+        assert (table["n_seeds"] == seeds).all() and table["std"].notna().all() == (seeds > 1)
+        bounded = table[table["ci_low"].notna()]
+        assert set(bounded["metric"]) >= {"accuracy", "map", "recall_at_1"}
+        assert bounded["mean"].between(bounded["ci_low"] - 0.05, bounded["ci_high"] + 0.05).all()
+        cost = table.drop_duplicates("configuration").set_index("configuration")[["parameters", "train_minutes"]]
+        assert cost.loc["staged", "parameters"] < cost.filter(like="single", axis=0)["parameters"].sum() / 2
+        assert (cost["train_minutes"] > 0).all()
+
+
+def test_the_stages_are_in_the_history_and_the_labels_lose_nothing_in_the_second(smoke):
+    history = pd.read_csv(smoke / "runs/06_staged_0/history.csv").set_index("stage")
+    assert history.index.tolist() == ["labels", "embedding", "everything"]
+    assert history["loss/item"].isna().tolist() == [True, False, False]
+    assert history["loss/category"].isna().tolist() == [False, True, False]
+    assert history.loc["embedding", "images_per_second"] > 0
+
+
+def test_embeddings_are_left_with_their_items(smoke):
+    for run in ("04_embedding", "06_staged_0"):
+        frame = pd.read_parquet(smoke / f"runs/{run}/embeddings.parquet")
+        assert list(frame) == ["image", "item", "role", "embedding"] and set(frame["role"]) == {"query", "gallery"}
+        norms = frame["embedding"].map(lambda e: sum(x * x for x in e))
+        assert norms.to_numpy() == pytest.approx(1, abs=1e-4) and frame["embedding"].map(len).nunique() == 1
+        asked = frame[frame["role"] == "query"]
+        assert set(asked["item"]) <= set(frame.loc[frame["role"] == "gallery", "item"]) and asked["image"].is_unique
 
 
 def test_manifest_names_every_artefact_and_nothing_else(smoke):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from tiny import SETTINGS, tiny_data, tiny_table
 
-from fashionlib.batches import BalancedOrder, Batches, ItemOrder, Order, training_order
+from fashionlib.batches import Batches, training_order
 from fashionlib.evaluation import predict
 from fashionlib.models import MultitaskModel
+from fashionlib.orders import BalancedOrder, ItemOrder, Order
 from fashionlib.training import fit
 
 

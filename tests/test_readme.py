@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fashionlib.images import cache_images
+from fashionlib.models import MultitaskModel
 from fashionlib.sources import open_catalogue
+from fashionlib.training import fit
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -50,6 +53,20 @@ def test_the_first_example(tmp_path, monkeypatch, capsys):
     (code,) = [block for block in BLOCKS if 'open_catalogue("synthetic"' in block]
     exec(small(code), {})
     assert re.search(r"epoch\s+score", capsys.readouterr().out)
+
+
+def test_stages_on_two_catalogues(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (open_catalogue("synthetic", items=30, views=3, seed=seed, size=(24, 32)) for seed in (0, 1))
+    second.name = "shop"
+    data, shop = (cache_images(catalogue, (24, 32), tmp_path) for catalogue in (first, second))
+    data = data.only("category", "attributes")
+    tasks = [*data.catalogue.select("category", "attributes"), *shop.catalogue.select("item")]
+    names = {"data": data, "shop": shop, "model": MultitaskModel("resnet18", tasks, size=(24, 32)), "fit": fit}
+    (code,) = [block for block in BLOCKS if "Stage(" in block]
+    exec(re.sub(r"Settings\((?=optim)", "Settings(batch_size=16, per_item=2, ", small(code)), names)
+    assert names["run"].history["stage"].tolist() == ["labels", "embedding", "everything"]
+    assert (tmp_path / "runs/staged/model.pth").exists()
 
 
 @pytest.mark.parametrize("block", BLOCKS)

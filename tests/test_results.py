@@ -261,6 +261,32 @@ def test_names_that_would_leave_the_folder_are_refused(results, tmp_path):
     assert results.run_dir("joint") == tmp_path / "demo" / "runs" / "07_joint"
 
 
+def test_of_several_processes_only_the_main_one_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: False)  # a folder that this process need not write
+        results = Results(tmp_path, "demo", "07")
+    results.record(settings=Settings(), data=catalogue())
+    assert results.table(FRAME, "usage") is FRAME
+    results.figure(small_figure(), "line")
+    assert results.once("speed", {"machine": 1}, lambda: FRAME) is FRAME
+    results.finish()
+    with pytest.raises(ValueError, match="use letters"):
+        results.table(FRAME, "../usage")
+    assert list(tmp_path.iterdir()) == []
+
+    monkeypatch.setenv("RANK", "0")
+    main = Results(tmp_path, "demo", "07")
+    main.table(FRAME, "usage")
+    main.once("speed", {"machine": 1}, lambda: pd.DataFrame({"what": ["fit"], "seconds": [2.5]}))
+    main.finish()
+    assert set(manifest(tmp_path)["artefacts"]) == {"tables/07_usage.csv", "tables/07_usage.tex"}
+    assert len(results.read_table("07_usage")) == 3
+    found = results.once("speed", {"machine": 1}, lambda: pytest.fail("it was measured before"))
+    assert found.to_dict("list") == {"what": ["fit"], "seconds": [2.5]}
+
+
 def test_without_git_the_commit_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state() == {"commit": None, "dirty": None}

@@ -8,7 +8,7 @@ from tiny import NoFiles, tiny_data, tiny_model, tiny_table
 
 from fashionlib.catalogue import Catalogue, CatalogueError
 from fashionlib.evaluation import predict
-from fashionlib.retrieval import colour_histogram, embed, histograms, left_out, query_and_gallery, rank
+from fashionlib.retrieval import colour_histogram, embed, histograms, left_out, query_and_gallery, rank, save_embeddings
 from fashionlib.tasks import Similarity
 
 
@@ -132,6 +132,18 @@ def test_a_model_without_an_embedding_still_has_features():
         embed(model, data, ROWS, task="gender")
     with pytest.raises(ValueError, match="'embedding' and 'features'"):
         embed(model, data, ROWS, what="logits")
+
+
+def test_embeddings_are_saved_with_images_items_and_roles(trained, tmp_path):
+    model, data = trained
+    rows = {"query": np.array([3, 40]), "gallery": np.array([0, 17, 47])}
+    found = {role: embed(model, data, some) for role, some in rows.items()}
+    frame = pd.read_parquet(save_embeddings(tmp_path / "embeddings.parquet", data, rows, found))
+    assert frame["role"].tolist() == ["query"] * 2 + ["gallery"] * 3
+    assert frame["image"].tolist() == ["003.png", "040.png", "000.png", "017.png", "047.png"]
+    assert frame["item"].tolist() == ["p1", "p20", "p0", "p8", "p23"]
+    np.testing.assert_array_equal(np.stack(frame["embedding"]), np.concatenate(list(found.values())))
+    assert frame["embedding"].iloc[0].dtype == np.float32
 
 
 # --- colour histograms ----------------------------------------------------------------------------

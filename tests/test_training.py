@@ -208,7 +208,7 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_written(data, 
     with pytest.raises(ValueError, match="stage 's' names task 'shoe'; the model has gender"):
         fit(tiny_model(data, "gender"), data, SETTINGS, run, [Stage("s", ("shoe",))])
     poor = tiny_data(tiny_table().drop(columns="gender"), tasks=())
-    with pytest.raises(ValueError, match="catalogue 'tiny' has no column gender"):
+    with pytest.raises(ValueError, match="task 'gender' is in no catalogue: tiny has no tasks"):
         fit(tiny_model(data, "gender"), poor, SETTINGS, run)
     assert not run.exists()
     with pytest.raises(ValueError, match="loss_weights names shoe; tasks are gender"):
@@ -218,3 +218,35 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_written(data, 
 def test_an_empty_training_split_is_refused():
     with pytest.raises(CatalogueError, match="training split is empty"):
         tiny_data(tiny_table(train=0, val=20, test=20))
+
+
+def test_frozen_norms_keep_their_statistics_while_the_backbone_learns(data, tmp_path):
+    model = tiny_model(data, "gender", trunk=(16,))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    run = fit(model, data, replace(SETTINGS, ema_decay=0), tmp_path / "run", [Stage("s", freeze_norms=True)])
+    after = run.model.state_dict()
+    statistics = [name for name in after if "running_" in name]
+    same = {name for name in statistics if torch.equal(after[name], before[name])}
+    assert same == {name for name in statistics if name.startswith("body.")} and len(same) < len(statistics)
+    assert not torch.equal(after["body.conv1.weight"], before["body.conv1.weight"])
+
+
+def test_one_head_learns_alone_and_the_trunk_stays_as_it_is(data, tmp_path):
+    model = tiny_model(data, "gender", "item", trunk=(16,))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    stage = Stage("embedding", ("item",), train="item", sampler="items")
+    run = fit(model, data, replace(SETTINGS, per_item=2, ema_decay=0), tmp_path / "run", [stage])
+    after = run.model.state_dict()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"heads.item.weight", "heads.item.bias"}
+
+
+def test_a_stage_knows_its_samplers_and_earlier_stages_are_described_as_before():
+    with pytest.raises(ValueError, match="stage 's': sampler 'item' is not one of shuffle, balanced, items, mixed"):
+        Stage("s", sampler="item")
+    plain = {"name": "s", "tasks": None, "epochs": 1, "train": "all", "learning_rate": None}
+    assert Stage("s").to_dict() == plain
+    assert Stage("s", sampler="mixed", freeze_norms=True).to_dict() == plain | {
+        "sampler": "mixed",
+        "freeze_norms": True,
+    }

@@ -1,0 +1,77 @@
+"""Several processes that train together, as ``torchrun`` and ``accelerate launch`` start them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+def process_count() -> int:
+    """How many processes take part; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def process_number() -> int:
+    """Which of them this is, from 0 on."""
+    return int(os.environ.get("RANK", 0)) if process_count() > 1 else 0
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return process_number() == 0
+
+
+def start_accelerator() -> Accelerator:
+    """Device and process group. On machines without a GPU the processes talk through gloo.
+
+    Raises ``RuntimeError`` if the processes that the launcher started do not find each other.
+    """
+    import torch
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage need not train every head
+    on_cpu = process_count() > 1 and not torch.cuda.is_available()  # accelerate has to be told, alone it finds out
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[unused])
+    if accelerator.num_processes != process_count():
+        raise RuntimeError(
+            f"{process_count()} processes were started, but {accelerator.num_processes} take part; start them with "
+            "torchrun or accelerate launch, and before anything else uses accelerate"
+        )
+    return accelerator
+
+
+def run_once(function: Callable[[], T]) -> T:
+    """Call a function in the main process alone; all of them get, after it is done, what it returned."""
+    if process_count() == 1:
+        return function()
+    from accelerate.utils import broadcast_object_list
+
+    result = [function() if is_main_process() else None]
+    broadcast_object_list(result)
+    return result[0]
+
+
+def copy_from_main(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors in every process by those of the main one: what each has computed from its own images, such as
+    the statistics of batch norms."""
+    if process_count() > 1:
+        from torch import distributed
+
+        for tensor in tensors:
+            distributed.broadcast(tensor, src=0)
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes, in all of them."""
+    if process_count() == 1:
+        return values
+    from accelerate.utils import reduce
+
+    return reduce(values, reduction="mean")

@@ -1,0 +1,77 @@
+"""A child of test_processes, one of several that torchrun starts: ``shared_run.py FOLDER [frozen] [kill STEP]``.
+
+Trains in FOLDER, then leaves there what each process saw: ``seen_RANK.json``.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
+
+from fashionlib import training  # noqa: E402
+from fashionlib.evaluation import predict  # noqa: E402
+from fashionlib.settings import Stage  # noqa: E402
+
+TASKS = ("gender", "taxonomy", "words", "item")
+SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9)
+STAGED = [Stage("labels", ("gender", "words")), Stage("all", epochs=2, sampler="mixed")]  # 4 and 8 steps an epoch
+FROZEN = [Stage("frozen norms", epochs=3, freeze_norms=True)]
+
+
+def data():
+    """Nine validation images, which two processes cannot divide evenly; every label is known."""
+    table = tiny_table(train=64, val=9, test=8)
+    whole = tiny_table(train=81, val=0, test=0)
+    table.loc[5:7, ["gender", "sub", "article", "words"]] = whole.loc[
+        17:19, ["gender", "sub", "article", "words"]
+    ].values
+    return tiny_data(table)
+
+
+def run(folder, stages=STAGED):
+    made = data()
+    # triplets are sought among the images of one process: where both are to compute the same, there are none
+    model = tiny_model(made, *(TASKS[:3] if stages == FROZEN else TASKS))
+    return training.fit(model, made, SHARED, folder, stages), made
+
+
+def kill_in_step(number):
+    check, steps = training._check_finite, iter(range(1, 1000))
+
+    def counted(*values):
+        check(*values)
+        if next(steps) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    training._check_finite = counted
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, options, rank = Path(sys.argv[1]), sys.argv[2:], os.environ["RANK"]
+    if "kill" in options and rank == "1":
+        kill_in_step(int(options[options.index("kill") + 1]))
+    finished, made = run(folder / "run", FROZEN if "frozen" in options else STAGED)
+    seen = []
+    finished.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    together = predict(finished.model, made, "val", batch_size=2, shared=True)
+    mine = int(np.sum(seen))
+    alone = predict(finished.model, made, "val", batch_size=2)
+    equal = all(np.allclose(together.activations[t], alone.activations[t], atol=1e-5) for t in together.activations)
+    weights = float(sum(tensor.double().sum() for tensor in finished.model.state_dict().values()))
+    facts = {
+        "images": mine,
+        "rows": together.rows.tolist(),
+        "equal": equal,
+        "weights": weights,
+        "found": finished.found,
+    }
+    (folder / f"seen_{rank}.json").write_text(json.dumps(facts))
