@@ -59,9 +59,33 @@ def provenance() -> str:
     )
 
 
+def baselines() -> str:
+    """The single-task models of the notebooks that have been run on the photographs, each beside what needs no
+    training for it."""
+    lines = ["| task | notebook | split | measure | value (95% interval) | without learning it |", "|---|" + 5 * "---|"]
+    for number, task, name, metric, floor in (
+        ("02", "category (article type)", "02_accuracy", "accuracy", "majority class"),
+        ("03", "attributes of the product's name", "03_scores", "map", "prior"),
+        ("04", "find the same product line", "04_retrieval", "recall_at_1", "colour histogram"),
+    ):
+        if not (TABLES / f"{name}.csv").exists():
+            lines.append(f"| {task} | {number} | | | not run yet on the photographs | |")
+            continue
+        table = pd.read_csv(TABLES / f"{name}.csv")
+        if "metric" in table:
+            table = table[table["metric"] == metric].rename(columns={"value": metric, "embedding": "model"})
+        table = table.set_index("model")
+        ours = table.loc["triplet embedding" if number == "04" else "single task"]
+        interval = f"({ours['ci_low']:.4f}-{ours['ci_high']:.4f})"
+        least = f"{floor} {table.loc[floor, metric]:.4f}"
+        value = f"**{ours[metric]:.4f}** {interval}"
+        lines.append(f"| {task} | {number} | {ours['split']} | {metric} | {value} | {least} |")
+    return "\n".join(lines)
+
+
 def render(text: str) -> str:
     """README.md with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
-    for name, block in {"headline": headline, "provenance": provenance}.items():
+    for name, block in {"headline": headline, "provenance": provenance, "baselines": baselines}.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):
             raise SystemExit(f"README.md: no block {name!r}")
