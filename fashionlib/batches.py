@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from .images import ImageData
 from .labels import MISSING
 from .orders import BalancedOrder, ItemOrder, MixedOrder, Order, SharedOrder
+from .processes import process_count
 from .settings import Settings, Stage
 from .tasks import Similarity, SingleLabel, Task
 
@@ -65,6 +66,9 @@ class Batches(Dataset):
         ]
         return np.concatenate(found)
 
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
     def __getitem__(self, rows: np.ndarray) -> Batch:
         targets = {name: torch.from_numpy(t[rows]) for name, t in self.targets.items()}
         return Batch(self._fetch(rows), targets, torch.from_numpy(rows))
@@ -100,7 +104,8 @@ def training_order(batches: Batches, settings: Settings, stage: Stage | None = N
     wanted = SingleLabel if sampler == "balanced" else Similarity
     names = [task.name for task in tasks if isinstance(task, wanted) and task.evaluated]
     if not names:
-        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; the model has none")
+        who = f"stage {stage.name!r}" if stage else "the model"
+        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; {who} has none")
     labels = batches.targets[names[0]]
     if sampler == "balanced":
         return BalancedOrder(rows, labels[rows], size, seed)
@@ -109,9 +114,17 @@ def training_order(batches: Batches, settings: Settings, stage: Stage | None = N
     others = [task.name for task in tasks if not isinstance(task, Similarity)]
     if not others:
         raise ValueError("settings: sampler 'mixed' needs a task of labels beside the items; take the sampler 'items'")
+    if settings.per_item < 2:
+        raise ValueError(f"settings: per_item must be at least 2, not {settings.per_item}")
     by_items = round(size * settings.item_share / settings.per_item) * settings.per_item
     if not 0 < by_items < size:
         raise ValueError(f"settings: item_share {settings.item_share} of a batch of {size} leaves one part empty")
+    processes = process_count()
+    if by_items % (processes * settings.per_item) or (size - by_items) % processes:
+        raise ValueError(
+            f"settings: a batch of {size - by_items} images and {by_items} by items ({settings.per_item} each) cannot "
+            f"be divided among {processes} processes; change batch_size or item_share"
+        )
     item_order = ItemOrder(rows, labels[rows], by_items, settings.per_item, seed)
     return MixedOrder(Order(batches.rows("train", others), size - by_items, seed), item_order)
 

@@ -15,15 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from .augment import plain_recipe
 from .batches import Batches
+from .epochs import train_epoch
 from .evaluation import predict
 from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
+from .inference import infer
 from .models import MultitaskModel, count_parameters
 from .optimisation import LossWeights, make_optimizer
 from .orders import Order
 from .runs import State
 from .settings import Settings, Stage
-from .training import train_epoch
 
 
 def throughput(
@@ -99,19 +100,18 @@ def inference_speed(
     images = min(images, max(256, len(available)))  # a small catalogue is gone through several times, a large one not
     rows = np.resize(available, images)
 
-    def turn(networks: Sequence[MultitaskModel]) -> float:
+    def turn(networks: Sequence[MultitaskModel], some: np.ndarray) -> float:
         started = time.perf_counter()
         for network in networks:
-            predict(network, data, rows)
+            infer(network, data, some, lambda views, network=network: network(views[0]))
         return time.perf_counter() - started
 
     for networks in models.values():
-        for network in networks:  # the first batches choose kernels
-            predict(network, data, rows[:256])
+        turn(networks, rows[:256])  # the first batches choose kernels
     seconds: dict[str, list[float]] = {what: [] for what in models}
     for _ in range(repeats):
         for what, networks in models.items():
-            seconds[what].append(turn(networks))
+            seconds[what].append(turn(networks, rows))
     speed = [images / float(np.median(times)) for times in seconds.values()]
     parameters = [sum(map(count_parameters, networks)) for networks in models.values()]
     table = pd.DataFrame({"what": list(models), "images_per_second": speed, "parameters": parameters})

@@ -25,11 +25,24 @@ def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Sta
             )
     for task in model.tasks.values():
         _check_task(task, data)
+    for part in data:
+        if part.catalogue.tasks.keys().isdisjoint(model.tasks):
+            known = ", ".join(model.tasks)
+            raise ValueError(f"{part.catalogue.name} has none of the model's tasks {known}; leave it out")
     for stage in stages:
-        for task in stage.tasks or ():
-            if task not in model.tasks:
-                raise ValueError(f"stage {stage.name!r} names task {task!r}; the model has {', '.join(model.tasks)}")
+        _check_stage(stage, model)
     _check_processes(settings, stages)
+
+
+def _check_stage(stage: Stage, model: MultitaskModel) -> None:
+    known, chosen = ", ".join(model.tasks), stage.tasks or tuple(model.tasks)
+    for task in chosen:
+        if task not in model.tasks:
+            raise ValueError(f"stage {stage.name!r} names task {task!r}; the model has {known}")
+    if stage.train not in ("all", "heads", *model.tasks):
+        raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of all, heads, {known}")
+    if stage.train in model.tasks and stage.train not in chosen:
+        raise ValueError(f"stage {stage.name!r}: the head {stage.train!r} cannot learn, its task is not in the stage")
 
 
 def _check_task(task: Task, data: Sequence[ImageData]) -> None:

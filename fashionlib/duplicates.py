@@ -88,6 +88,15 @@ def choose_split(data: ImageData, split: str, stratum: str) -> ImageData:
     return split_by_groups(data, stratum, duplicate_pairs(data)) if split == "grouped" else data
 
 
+def same_split(data: ImageData, like: ImageData) -> ImageData:
+    """The data under the split of the same images at another size: near-duplicates are found on pixels, so that every
+    size would divide them a little differently. Raises ``ValueError`` if the images are not the same."""
+    images, others = data.catalogue.table["image"], like.catalogue.table["image"]
+    if not images.equals(others):
+        raise ValueError(f"{data.catalogue.name}: these are not the images of {like.catalogue.name}; open both alike")
+    return data.with_split(like.catalogue.table["split"], **like.catalogue.facts)
+
+
 def leakage(data: ImageData, pairs: np.ndarray) -> pd.DataFrame:
     """What a split leaks: how many test images have, in training, another image of their item, a near-duplicate, or
     either."""

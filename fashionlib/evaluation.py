@@ -16,6 +16,7 @@ from .inference import infer
 from .labels import MISSING, Labels, known
 from .metrics import classification_scores, top_k_accuracy
 from .models import MultitaskModel
+from .processes import is_main_process
 from .tasks import Hierarchy, Task
 
 
@@ -93,7 +94,7 @@ def predict_once(
     for tensor in model.state_dict().values():
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     key = f"{weights.hexdigest()} {data.fingerprint([c for t in wanted for c in t.columns])} {mirror}"
-    path = run_dir / f"predictions_{split}.npz"
+    path = run_dir / f"predictions_{data.catalogue.name}_{split}.npz"
     rows = data.catalogue.rows(split)
     if path.exists():
         with np.load(path) as kept:
@@ -101,7 +102,8 @@ def predict_once(
                 targets = {t.name: t.encode(data.catalogue.table.iloc[rows]) for t in wanted}
                 return Predictions({t.name: t for t in wanted}, rows, {t.name: kept[t.name] for t in wanted}, targets)
     made = predict(model, data, split, batch_size, mirror)
-    write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))
+    if is_main_process():
+        write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))
     return made
 
 

@@ -93,6 +93,8 @@ def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path)
         labels = [task for task in tasks if not isinstance(task, Similarity)]
         seen = predict_once(model, part, "test", run_dir) if labels else None
         for task in tasks:
+            if outcomes.keys() & {task.name, *task.labels}:
+                raise ValueError(f"task {task.name!r} is in several catalogues; keep it in one with data.only(...)")
             if isinstance(task, Similarity):
                 outcomes[task.name] = ranking_outcome(_test_ranking(model, part, run_dir, task.name))
             elif isinstance(task, MultiLabel):

@@ -19,6 +19,7 @@ from .files import write_atomically
 from .images import ImageData
 from .inference import infer
 from .models import MultitaskModel
+from .processes import is_main_process
 from .ranking import Ranking, leave_one_out, rank, ranking_differences, score_table
 from .tasks import Similarity
 
@@ -126,7 +127,8 @@ def save_embeddings(
         for role in rows
     ]
     frame = pd.concat(parts, ignore_index=True)
-    write_atomically(Path(path), lambda file: frame.to_parquet(file, index=False))
+    if is_main_process():
+        write_atomically(Path(path), lambda file: frame.to_parquet(file, index=False))
     return Path(path)
 
 

@@ -15,6 +15,7 @@ from .hardware import describe
 from .images import ImageData
 from .models import MultitaskModel
 from .optimisation import LossWeights, WeightAverage
+from .processes import process_count
 from .settings import Settings, Stage
 
 
@@ -94,7 +95,7 @@ class RunFolder:
     ):
         self.path = path
         described = [_describe(part, model) for part in data]
-        self.facts = described[0] if len(data) == 1 else {facts["name"]: facts for facts in described}
+        self.facts = described[0] if len(data) == 1 else {f["name"]: {"place": k, **f} for k, f in enumerate(described)}
         self.model_path, self.settings_path = path / "model.pth", path / "settings.json"
         self.record = {
             "settings": settings.to_dict(),
@@ -108,15 +109,25 @@ class RunFolder:
         self.fingerprint = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
 
     def find_finished(self) -> bool:
-        """True if this very run was finished here. A different run is moved aside, with the reason printed."""
-        if not self.settings_path.exists():
-            return False
+        """True if this very run was finished here."""
+        old = self._old()
+        same = old is not None and old.get("fingerprint") == self.fingerprint
+        return same and bool(old.get("finished")) and self.model_path.exists()
+
+    def _old(self) -> dict | None:
+        """The record of the run that is in the folder; empty if it is damaged, None if there is none."""
         try:
-            old = json.loads(self.settings_path.read_text())
+            return json.loads(self.settings_path.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except ValueError:
-            old = {}
-        if old.get("fingerprint") == self.fingerprint:
-            return bool(old.get("finished")) and self.model_path.exists()
+            return {}
+
+    def _move_aside(self) -> None:
+        """Keep a different run under another name, and print the reason."""
+        old = self._old()
+        if old is None or old.get("fingerprint") == self.fingerprint:
+            return
         aside = self.path.with_name(f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}")
         for number in range(1, 1000):
             if not aside.exists():
@@ -125,9 +136,10 @@ class RunFolder:
         changes = "; ".join(_differences(old, self.record)) or "its record is damaged"
         print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
         self.path.rename(aside)
-        return False
 
     def start(self) -> None:
+        """Begin the run, or go on with it; a different one that is in the folder is moved aside."""
+        self._move_aside()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -138,7 +150,7 @@ class RunFolder:
         self._write(finished=True, seconds=seconds)
 
     def _write(self, **progress) -> None:
-        versions = {"torch": torch.__version__, **describe()}
+        versions = {"torch": torch.__version__, **describe(), "processes": process_count()}
         write_json(
             self.settings_path, {"fingerprint": self.fingerprint, **progress, "machine": versions, **self.record}
         )
@@ -180,6 +192,6 @@ def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         if isinstance(value, dict) and isinstance(before, dict):
             found += _differences(before, value, f"{prefix}{key}.")
         elif before != value:
-            short = [str(v) if len(str(v)) < 40 else "..." for v in (before, value)]
+            short = [str(v) if len(str(v)) < 40 else f"{str(v)[:12]}..." for v in (before, value)]
             found.append(f"{prefix}{key}: {short[0]} -> {short[1]}")
     return found[:5]

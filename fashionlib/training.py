@@ -7,29 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
-from .augment import ShiftFlipErase, shrink, uniform_numbers
-from .batches import Batches, loader, training_order
+from .batches import Batches, training_order
 from .checkpoints import CheckpointFolder, load_model, save_model
 from .checks import check
+from .epochs import TrainingStep, train_epoch
 from .evaluation import Predictions, predict
-from .hardware import autocast, memory_format, resolve_precision
+from .hardware import memory_format, resolve_precision
 from .images import ImageData
 from .models import MultitaskModel
-from .optimisation import LossWeights, freeze, learning_rate_at, make_optimizer
-from .orders import Order, SharedOrder
-from .processes import (
-    copy_from_main,
-    mean_over_processes,
-    process_count,
-    process_number,
-    run_once,
-    start_accelerator,
-)
-from .progress import progress
+from .optimisation import LossWeights, freeze, make_optimizer
+from .processes import run_once, same_everywhere, start_accelerator
 from .runs import RunFolder, State
 from .settings import Settings, Stage
 from .tracking import Tracker
@@ -72,39 +63,47 @@ def fit(
     Started by ``torchrun``, every process calls it and works on its share of each batch; batch norms see that share
     alone, and their statistics are those of the main process, which writes into a ``run_dir`` that all of them see.
 
+    Triplets are sought within a share, too, so that the number of processes changes the result a little.
+
     Raises ``ValueError`` for a stage or loss weight that names no task, a task that no catalogue has, that has other
-    classes there or no label in training, and for images of another size than the model's; ``CatalogueError`` for an
-    empty training split; ``FloatingPointError`` if a loss is no longer finite; ``OSError`` if ``run_dir`` cannot be
-    written - the last checkpoint stays good.
+    classes in a second one or no label in training, and for images of another size than the model's;
+    ``CatalogueError`` for an empty training split; ``FloatingPointError`` if a loss or a weight is no longer finite;
+    ``OSError`` if ``run_dir`` cannot be written - the last checkpoint stays good.
     """
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
     check(model, data, stages, settings)
     run = RunFolder(Path(run_dir), model, data, settings, stages)
     accelerator = start_accelerator()
+    device = accelerator.device
+    same_everywhere(run.fingerprint, "model, settings or data")
     if run_once(run.find_finished):
         model.load_state_dict(load_model(run.model_path).state_dict())
-        return Run(model.eval(), run.history(), run.path, run.seconds(), found=True)
+        return Run(model.to(device).eval(), run.history(), run.path, run.seconds(), found=True)
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks))
-    run_once(run.start)
-
-    device = accelerator.device
-    dtype = resolve_precision(settings.precision, device)
-    model.to(device, memory_format=memory_format(dtype, device))
     batches = Batches(data, list(model.tasks.values()))
     orders = [training_order(batches, settings, stage) for stage in stages]
+    run_once(run.start)
+
+    dtype = resolve_precision(settings.precision, device)
+    model.to(device, memory_format=memory_format(dtype, device))
     validated = [part for part in data if (part.catalogue.table["split"] == "val").any()]
     checkpoints = CheckpointFolder(run.path / "checkpoints")
     state = State(model, loss_weights.to(device), settings.ema_decay)
     if (saved := checkpoints.load_newest()) is not None:
         state.load(saved)
-        print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
+    same_everywhere(state.epoch, f"checkpoints in {run.path}: it must be a folder that all of them see")
     writes = accelerator.is_main_process
+    if saved is not None and writes:
+        print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
     tracker = Tracker(run.path / "tensorboard", state.step) if writes else None
 
     for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
         if number < state.stage:
             continue
+        if number > 0 and state.stage_epoch == 0:  # what was validated is what goes on
+            model.load_state_dict(state.average.weights(model))
+            state.average.restart(model)
         freeze(model, stage)
         state.optimizer = make_optimizer(
             [model, state.loss_weights], settings, stage.learning_rate or settings.learning_rate
@@ -115,6 +114,8 @@ def fit(
             started = time.perf_counter()
             row = {"epoch": state.epoch + 1, "stage": stage.name}
             row |= train_epoch(state, batches, order, stage, settings, device, dtype, step)
+            _check_weights(model, state.step)
+            row |= {f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()}
             averaged = state.averaged()
             if validated:
                 mirror = settings.mirror_test
@@ -142,86 +143,14 @@ def fit(
     return Run(model, run.history(), run.path, state.seconds, found=False)
 
 
-class TrainingStep(nn.Module):
-    """From images to the total loss: the one module that several processes keep alike."""
-
-    def __init__(self, model: MultitaskModel, loss_weights: LossWeights):
-        super().__init__()
-        self.model, self.loss_weights = model, loss_weights
-
-    def forward(
-        self, images: Tensor, targets: dict[str, Tensor], tasks: Sequence[str], smoothing: float, autocast
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        with autocast:
-            outputs = self.model(images)
-        losses = self.model.losses(outputs, targets, tasks, smoothing)
-        return self.loss_weights(losses), losses
-
-
-def train_epoch(
-    state: State,
-    batches: Batches,
-    order: Order,
-    stage: Stage,
-    settings: Settings,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    step: nn.Module | None = None,
-) -> dict[str, float]:
-    """One pass over the training split. Returns the mean loss of each task, the last learning rate, and the speed.
-
-    What is random depends on the seed, the epoch and the sample alone, so an epoch can be run again after a crash.
-    ``step`` is the training step of one of several processes; each takes its share of every batch. Statistics of batch
-    norms are those of the main process.
-    """
-    model, optimizer = state.model, state.optimizer
-    step = step or TrainingStep(model, state.loss_weights)
-    augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
-    names = stage.tasks or tuple(model.tasks)
-    peak, steps = stage.learning_rate or settings.learning_rate, stage.epochs * len(order)
-    order.epoch = state.epoch
-    mine = SharedOrder(order, process_number(), process_count()) if process_count() > 1 else order
-    torch.manual_seed(settings.seed * 1_000_003 + state.epoch)  # dropout
-    freeze(model, stage)
-    sums = torch.zeros(len(names), device=device)
-    seen = 0
-    started = time.perf_counter()
-    with progress(total=len(order), what=f"epoch {state.epoch + 1}", unit="step") as bar:
-        for k, batch in enumerate(loader(batches, mine, settings.workers, pin=device.type == "cuda")):
-            noise = uniform_numbers(settings.seed, state.epoch, batch.rows.numpy(), augment.draws)
-            batch = batch.to(device)
-            rate = learning_rate_at(state.stage_epoch * len(order) + k, steps, settings, peak)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("faster", 1)
-            with autocast(device, dtype):
-                images = augment(batch.images, torch.from_numpy(noise))
-                if state.epoch < settings.small_epochs:
-                    images = shrink(images, settings.small_scale)
-            total, losses = step(images, batch.targets, names, settings.label_smoothing, autocast(device, dtype))
-            _check_finite(total, losses, state.step)
-            total.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            state.step += 1
-            state.average.update(model, state.step)
-            sums += torch.stack([losses[name].detach().float() for name in names])
-            seen += len(batch.images)
-            bar.update()
-    copy_from_main([*model.buffers(), *state.average.tensors.values()])
-    means = mean_over_processes(sums / len(order))
-    seconds = time.perf_counter() - started
-    return {
-        "learning_rate": optimizer.param_groups[0]["lr"],
-        **{f"loss/{name}": float(value) for name, value in zip(names, means, strict=True)},
-        "train_seconds": seconds,
-        "images_per_second": seen * process_count() / seconds,
-    }
-
-
 def validation_row(*predictions: Predictions) -> dict[str, float]:
     """Every metric of every evaluated task, over one or several catalogues, as ``label/metric``; and ``score``: the
     mean of the first of each label (accuracy, mean average precision or recall at 1)."""
-    metrics = {label: values for part in predictions for label, values in part.metrics().items()}
+    metrics = {}
+    for task in {name: task for part in predictions for name, task in part.tasks.items() if task.evaluated}.values():
+        parts = [part for part in predictions if task.name in part.tasks]
+        found, wanted = ([getattr(p, of)[task.name] for p in parts] for of in ("activations", "targets"))
+        metrics |= task.metrics(np.concatenate(found), np.concatenate(wanted))
     row = {f"{label}/{name}": value for label, values in metrics.items() for name, value in values.items()}
     first = pd.Series([next(iter(values.values())) for values in metrics.values()], dtype=float)
     return {**row, "score": float(first.mean())}
@@ -239,11 +168,10 @@ def epoch_line(row: dict, epochs: int, seconds: float) -> str:
     return "  ".join([*parts, f"{row['images_per_second']:.0f} img/s", f"{seconds / 60:.1f} min"])
 
 
-def _check_finite(total: Tensor, losses: dict[str, Tensor], step: int) -> None:
-    if not torch.isfinite(total):
-        bad = ", ".join(name for name, loss in losses.items() if not torch.isfinite(loss)) or "the loss weights"
+def _check_weights(model: MultitaskModel, step: int) -> None:
+    if not all(torch.isfinite(tensor).all() for tensor in model.state_dict().values()):
         raise FloatingPointError(
-            f"step {step}: the loss of {bad} is not finite; lower the learning rate (earlier checkpoints are good)"
+            f"step {step}: the weights are not finite; lower the learning rate (earlier checkpoints are good)"
         )
 
 

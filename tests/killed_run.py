@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 from tiny import SETTINGS, tiny_data, tiny_model  # noqa: E402
 
-from fashionlib import training  # noqa: E402
+from fashionlib import epochs, training  # noqa: E402
 from fashionlib.checkpoints import CheckpointFolder  # noqa: E402
 from fashionlib.settings import Stage  # noqa: E402
 
@@ -33,14 +33,14 @@ def die():
 
 
 def kill_in_step(number):
-    check, steps = training._check_finite, iter(range(1, 1000))
+    check, steps = epochs._check_finite, iter(range(1, 1000))
 
     def counted(*values):
         check(*values)
         if next(steps) == number:
             die()
 
-    training._check_finite = counted
+    epochs._check_finite = counted
 
 
 def kill_after_checkpoint(number):

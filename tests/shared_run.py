@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 
-from fashionlib import training  # noqa: E402
+from fashionlib import epochs, training  # noqa: E402
 from fashionlib.evaluation import predict  # noqa: E402
 from fashionlib.settings import Stage  # noqa: E402
 
@@ -44,14 +44,14 @@ def run(folder, stages=STAGED):
 
 
 def kill_in_step(number):
-    check, steps = training._check_finite, iter(range(1, 1000))
+    check, steps = epochs._check_finite, iter(range(1, 1000))
 
     def counted(*values):
         check(*values)
         if next(steps) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    training._check_finite = counted
+    epochs._check_finite = counted
 
 
 if __name__ == "__main__":

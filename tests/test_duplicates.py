@@ -13,9 +13,10 @@ from fashionlib.duplicates import (
     leakage,
     near_duplicates,
     perceptual_hashes,
+    same_split,
     split_by_groups,
 )
-from fashionlib.images import ImageData
+from fashionlib.images import ImageData, cache_images
 from fashionlib.tasks import SingleLabel
 
 
@@ -136,6 +137,15 @@ def test_the_split_is_chosen_by_name(garments):
     assert leakage(grouped, duplicate_pairs(garments))["test_images"].tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="'source' or 'grouped', not 'groupd'"):
         choose_split(garments, "groupd", "articleType")
+
+
+def test_images_of_another_size_get_the_same_split(garments, tmp_path):
+    large = choose_split(garments, "grouped", "articleType")
+    small = same_split(cache_images(garments.catalogue, (12, 16), tmp_path), large)
+    assert small.size == (12, 16) and small.catalogue.table["split"].equals(large.catalogue.table["split"])
+    assert small.catalogue.facts == large.catalogue.facts
+    with pytest.raises(ValueError, match="not the images of"):
+        same_split(image_data(pictures(3)), large)
 
 
 def test_leakage_counts_test_images_once_against_training_only():

@@ -11,6 +11,7 @@ import pytest
 import shared_run
 import torch
 
+from fashionlib.batches import Batches, training_order
 from fashionlib.checkpoints import load_model
 from fashionlib.processes import is_main_process, process_count, process_number, run_once
 
@@ -96,6 +97,14 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ValueError, match="batch_size 16 cannot be divided among 3 processes in items of 2 .* 6"):
         shared_run.run(tmp_path)
+
+
+def test_a_part_of_a_batch_that_cannot_be_divided_is_refused(monkeypatch, tmp_path):
+    """Eight images by items, two each, are whole items for four processes, not for eight."""
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match="a batch of 8 images and 8 by items .2 each. cannot be divided among 8"):
+        made = shared_run.data()
+        training_order(Batches(made, made.catalogue.select("gender", "item")), shared_run.SHARED, shared_run.STAGED[1])
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch):

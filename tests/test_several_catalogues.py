@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny import SETTINGS, NoFiles, same_weights, tiny_data, tiny_model, tiny_table
 
+from fashionlib import epochs
 from fashionlib.batches import Batches, training_order
 from fashionlib.catalogue import Catalogue, CatalogueError
 from fashionlib.evaluation import predict
@@ -16,6 +17,7 @@ from fashionlib.images import ImageData
 from fashionlib.labels import MISSING
 from fashionlib.models import MultitaskModel
 from fashionlib.orders import SharedOrder
+from fashionlib.outcomes import outcomes_of
 from fashionlib.settings import Stage
 from fashionlib.tasks import Similarity, SingleLabel
 from fashionlib.training import fit
@@ -155,9 +157,43 @@ def test_a_batch_without_a_label_or_a_pair_counts_for_nothing(tmp_path):
         (replace(MIXED, batch_size=4, item_share=0.1), ("gender", "item"), "leaves one part empty"),
         (MIXED, ("item",), "take the sampler 'items'"),
         (MIXED, ("gender",), "needs a Similarity task"),
+        (replace(MIXED, per_item=0), ("gender", "item"), "per_item must be at least 2, not 0"),
     ],
 )
 def test_a_mixture_that_cannot_be_made_is_refused(settings, tasks, message):
     data = tiny_data()
     with pytest.raises(ValueError, match=message):
         training_order(Batches(data, data.catalogue.select(*tasks)), settings)
+
+
+def test_a_label_in_two_catalogues_is_validated_on_both(labels, tmp_path):
+    table = tiny_table()
+    table["image"] = "more/" + table["image"]
+    more = tiny_data(table, seed=3).only("gender", "words")
+    more.catalogue.name = "more"
+    run = fit(tiny_model(labels), [labels, more], replace(SETTINGS, epochs=1), tmp_path / "run")
+    right = [predict(run.model, part, "val").labels()["gender"] for part in (labels, more)]
+    hits = np.concatenate([said.index == truth for said, truth in right])
+    assert run.history["gender/accuracy"].item() == pytest.approx(hits.mean()) and len(hits) == 16
+    with pytest.raises(ValueError, match="task 'gender' is in several catalogues"):
+        outcomes_of(run.model, [labels, more], tmp_path)
+
+
+def test_a_catalogue_that_has_no_task_of_the_model_is_refused(labels, items, tmp_path):
+    with pytest.raises(ValueError, match="tiny has none of the model's tasks item; leave it out"):
+        fit(tiny_model(items.only("item")), [items.only("item"), labels], SETTINGS, tmp_path / "run")
+
+
+def test_an_image_that_comes_again_in_an_epoch_looks_different(labels, items, tmp_path, monkeypatch):
+    seen = []
+    uniform = epochs.uniform_numbers
+
+    def remember(seed, epoch, samples, draws):
+        seen.append(np.asarray(samples))
+        return uniform(seed, epoch, samples, draws)
+
+    monkeypatch.setattr(epochs, "uniform_numbers", remember)
+    shop = items.only("item")
+    fit(joint_model(labels, shop), [labels, shop], replace(MIXED, epochs=1), tmp_path / "run")
+    samples = np.concatenate(seen)
+    assert len(set(samples)) == len(samples) > len(set(samples % 78))  # 48 and 30 images

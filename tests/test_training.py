@@ -250,3 +250,57 @@ def test_a_stage_knows_its_samplers_and_earlier_stages_are_described_as_before()
         "sampler": "mixed",
         "freeze_norms": True,
     }
+
+
+def test_a_stage_starts_from_what_was_validated_and_a_frozen_one_leaves_the_labels_as_they_are(data, tmp_path):
+    stages = [
+        Stage("labels", ("gender", "taxonomy"), 2),
+        Stage("embedding", ("item",), 2, train="item", sampler="items"),
+    ]
+    run = fit(tiny_model(data), data, replace(SETTINGS, per_item=2, ema_decay=0.99), tmp_path / "run", stages)
+    labels = [c for c in run.history if c.split("/")[0] in ("gender", "master", "sub", "article")]
+    history = run.history.set_index("epoch")[labels]
+    assert history.loc[2].equals(history.loc[3]) and history.loc[2].equals(history.loc[4])
+    assert run.history["item/recall_at_1"].notna().all()
+
+
+def test_learned_loss_weights_are_in_the_history_and_move(data, tmp_path):
+    settings = replace(SETTINGS, epochs=3, loss_weights="uncertainty")
+    history = fit(tiny_model(data, "gender", "words"), data, settings, tmp_path / "run").history
+    for task in ("gender", "words"):
+        assert history[f"weight/{task}"].iloc[-1] < 0.9  # both losses are above one half, where it would stay at 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (Stage("s", ("gender",), train="itemm"), "stage 's': train 'itemm' is not one of all, heads, gender, item"),
+        (Stage("s", ("gender",), train="item"), "stage 's': the head 'item' cannot learn"),
+        (Stage("s", ("gender",), sampler="mixed"), "sampler 'mixed' needs a Similarity task; stage 's' has none"),
+    ],
+)
+def test_a_mistake_in_a_stage_costs_no_finished_run(data, tmp_path, stage, message):
+    good = fit(tiny_model(data, "gender", "item"), data, replace(SETTINGS, epochs=1), tmp_path / "run")
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_model(data, "gender", "item"), data, SETTINGS, tmp_path / "run", [Stage("first"), stage])
+    assert fit(tiny_model(data, "gender", "item"), data, replace(SETTINGS, epochs=1), good.run_dir).found
+
+
+def test_weights_that_are_not_finite_are_not_kept_as_a_checkpoint(data, tmp_path, monkeypatch):
+    """The last step of the second epoch breaks them, after its loss was still finite."""
+    from fashionlib import epochs
+
+    check, steps = epochs._check_finite, iter(range(1, 100))
+
+    def broken(total, losses, step):
+        check(total, losses, step)
+        if next(steps) == 8:
+            model.heads["gender"].bias.data.fill_(float("nan"))
+
+    monkeypatch.setattr(epochs, "_check_finite", broken)
+    model = tiny_model(data, "gender")
+    with pytest.raises(FloatingPointError, match="step 8: the weights are not finite"):
+        fit(model, data, replace(SETTINGS, epochs=3), tmp_path / "run")
+    monkeypatch.undo()
+    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3), tmp_path / "run")
+    assert len(run.history) == 3 and all(torch.isfinite(t).all() for t in run.model.state_dict().values())
