@@ -108,6 +108,7 @@ def deepfashion(tmp_path_factory) -> Path:
         "deepfashion",
         data_root=str(data),
         seeds=[0],
+        batches={"batch_size": 16, "per_item": 2},  # thirteen items in training
         **{name: own[name] for name in (*names, *splits)},
     )
 
