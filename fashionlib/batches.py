@@ -51,11 +51,13 @@ class Batches(Dataset):
         self.targets = {task.name: self._encode(task) for task in tasks}
 
     def _encode(self, task: Task) -> np.ndarray:
-        tables = [part.catalogue.table if task.name in part.catalogue.tasks else None for part in self.parts]
-        encoded = [None if table is None else task.encode(table) for table in tables]
-        like = next(part for part in encoded if part is not None)
-        empty = [np.full((len(part.catalogue), *like.shape[1:]), MISSING, like.dtype) for part in self.parts]
-        return np.concatenate([e if part is None else part for part, e in zip(encoded, empty, strict=True)])
+        having = [k for k, part in enumerate(self.parts) if task.name in part.catalogue.tasks]
+        found = {k: task.encode(self.parts[k].catalogue.table) for k in having}
+        like = found[having[0]]
+        encoded = np.full((len(self), *like.shape[1:]), MISSING, like.dtype)
+        for k, part in found.items():
+            encoded[self.starts[k] : self.starts[k + 1]] = part
+        return encoded
 
     def rows(self, split: str, tasks: Sequence[str]) -> np.ndarray:
         """Rows of a split in the catalogues that have any of ``tasks``."""
@@ -88,9 +90,15 @@ class Batches(Dataset):
 def training_order(batches: Batches, settings: Settings, stage: Stage | None = None) -> Order:
     """The order that the stage or the settings ask for, over the catalogues that have a task of the stage.
 
-    Raises ``ValueError`` if no task of the stage has the labels that the order needs, or if none of its training images
-    has any label of a task.
+    Raises ``ValueError`` if no task of the stage has the labels that the order needs, if none of its training images
+    has any label of a task, or if a batch cannot be divided among the processes.
     """
+    order = _order(batches, settings, stage)
+    order.check_shares(process_count())
+    return order
+
+
+def _order(batches: Batches, settings: Settings, stage: Stage | None) -> Order:
     sampler = stage.sampler if stage and stage.sampler else settings.sampler
     tasks = [task for task in batches.tasks if not stage or not stage.tasks or task.name in stage.tasks]
     rows = batches.rows("train", [task.name for task in tasks])
@@ -119,12 +127,6 @@ def training_order(batches: Batches, settings: Settings, stage: Stage | None = N
     by_items = round(size * settings.item_share / settings.per_item) * settings.per_item
     if not 0 < by_items < size:
         raise ValueError(f"settings: item_share {settings.item_share} of a batch of {size} leaves one part empty")
-    processes = process_count()
-    if by_items % (processes * settings.per_item) or (size - by_items) % processes:
-        raise ValueError(
-            f"settings: a batch of {size - by_items} images and {by_items} by items ({settings.per_item} each) cannot "
-            f"be divided among {processes} processes; change batch_size or item_share"
-        )
     item_order = ItemOrder(rows, labels[rows], by_items, settings.per_item, seed)
     return MixedOrder(Order(batches.rows("train", others), size - by_items, seed), item_order)
 

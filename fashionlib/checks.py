@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from .images import ImageData
 from .models import MultitaskModel
-from .processes import process_count
-from .settings import Settings, Stage
+from .settings import Stage
 from .tasks import Similarity, Task
 
 
-def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Stage], settings: Settings) -> None:
+def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Stage]) -> None:
     """Raises ``ValueError`` with what does not fit, and what to do."""
     if not data:
         raise ValueError("fit needs at least one catalogue with its images")
@@ -31,7 +30,6 @@ def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Sta
             raise ValueError(f"{part.catalogue.name} has none of the model's tasks {known}; leave it out")
     for stage in stages:
         _check_stage(stage, model)
-    _check_processes(settings, stages)
 
 
 def _check_stage(stage: Stage, model: MultitaskModel) -> None:
@@ -68,15 +66,3 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
 
 def _tasks(data: Sequence[ImageData]) -> str:
     return "; ".join(f"{part.catalogue.name} has {', '.join(part.catalogue.tasks) or 'no tasks'}" for part in data)
-
-
-def _check_processes(settings: Settings, stages: Sequence[Stage]) -> None:
-    processes, whole = process_count(), settings.batch_size
-    samplers = {stage.sampler or settings.sampler for stage in stages}
-    unit = settings.per_item if samplers & {"items", "mixed"} else 1
-    if processes > 1 and whole % (processes * unit):
-        raise ValueError(
-            f"settings: batch_size {whole} cannot be divided among {processes} processes"
-            + (f" in items of {unit} images" if unit > 1 else "")
-            + f"; take a multiple of {processes * unit}"
-        )

@@ -13,18 +13,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .attribute_metrics import (
-    draw_images,
-    percentile_interval,
-    resampled_maps,
-)
+from .attribute_metrics import draw_images, percentile_interval, resampled_maps
 from .outcomes import Outcome
 from .ranking import mean_intervals
 
 MAP_REPEATS = 200  # each goes over all images for every class
 ROUNDING = 1e-12  # a bound that is zero but for rounding lies on no side of it
-
-
 Outcomes = Mapping[str, Sequence[Mapping[str, Outcome]]]  # configuration -> seeds -> task
 
 

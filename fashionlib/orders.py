@@ -37,6 +37,14 @@ class Order:
         """What one of several processes takes of a batch."""
         return batch[process::processes]
 
+    def check_shares(self, processes: int, together: int = 1) -> None:
+        """Raises ``ValueError`` unless a batch, of which ``together`` images each stay together, can be divided."""
+        if self.batch_size % (processes * together):
+            raise ValueError(
+                f"{self.batch_size} images of a batch, {together} of them always together, cannot be divided among "
+                f"{processes} processes; take a multiple of {processes * together} (batch_size, or item_share of it)"
+            )
+
 
 class BalancedOrder(Order):
     """Each class of a label comes equally often: rows are drawn with replacement, by the inverse of how many have their
@@ -89,6 +97,9 @@ class ItemOrder(Order):
         """Whole items, so that every process finds pairs."""
         return batch.reshape(-1, self.per_item)[process::processes].ravel()
 
+    def check_shares(self, processes, together=1):
+        super().check_shares(processes, self.per_item)
+
 
 class MixedOrder(Order):
     """Each batch joins one of ``labels``, shuffled images, and one of ``items``, several images of each item. An epoch
@@ -117,6 +128,10 @@ class MixedOrder(Order):
         cut = len(batch) - self.items.batch_size
         parts = (self.labels, batch[:cut]), (self.items, batch[cut:])
         return np.concatenate([order.share(part, process, processes) for order, part in parts])
+
+    def check_shares(self, processes, together=1):
+        for order in (self.labels, self.items):
+            order.check_shares(processes)
 
 
 class SharedOrder(Sampler):

@@ -72,7 +72,7 @@ def fit(
     """
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
-    check(model, data, stages, settings)
+    check(model, data, stages)
     run = RunFolder(Path(run_dir), model, data, settings, stages)
     accelerator = start_accelerator()
     device = accelerator.device

@@ -93,18 +93,19 @@ def test_a_killed_process_ends_the_job_and_the_next_launch_goes_on(shared, tmp_p
     assert history["score"].to_numpy() == pytest.approx(whole["score"].to_numpy(), abs=1e-4)
 
 
-def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ValueError, match="batch_size 16 cannot be divided among 3 processes in items of 2 .* 6"):
-        shared_run.run(tmp_path)
-
-
-def test_a_part_of_a_batch_that_cannot_be_divided_is_refused(monkeypatch, tmp_path):
-    """Eight images by items, two each, are whole items for four processes, not for eight."""
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(ValueError, match="a batch of 8 images and 8 by items .2 each. cannot be divided among 8"):
-        made = shared_run.data()
-        training_order(Batches(made, made.catalogue.select("gender", "item")), shared_run.SHARED, shared_run.STAGED[1])
+@pytest.mark.parametrize(
+    ("processes", "stage", "message"),
+    [
+        ("3", 0, "16 images of a batch, 1 of them always together, cannot be divided among 3 processes; .* 3 "),
+        ("8", 1, "8 images of a batch, 2 of them always together, cannot be divided among 8 processes; .* 16 "),
+    ],
+)
+def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch, processes, stage, message):
+    made = shared_run.data()
+    batches = Batches(made, made.catalogue.select("gender", "words", "item"))
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    with pytest.raises(ValueError, match=message):
+        training_order(batches, shared_run.SHARED, shared_run.STAGED[stage])
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch):
