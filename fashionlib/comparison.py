@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .attribute_metrics import draw_images, percentile_interval, resampled_maps
+from .attribute_metrics import draw_images, percentile_interval, resampled_maps, without_bias
 from .outcomes import Outcome
 from .ranking import mean_intervals
 
@@ -28,9 +28,9 @@ def comparison_table(outcomes: Outcomes, repeats: int = 1000, seed: int = 0) -> 
 
     The interval is the 95% bootstrap interval of the mean over seeds (Efron, 1979), and holds the choice of the *test
     images* (or items) alone: an image's value is averaged over the seeds, then images are resampled; ``map`` is
-    measured on the same resampled images in every seed, in at most 200 resamples. What *training* varies is not in it,
-    but in std, the standard deviation over seeds. Metrics that are neither a mean nor ``map``, like macro_f1, have no
-    interval, one seed has no std: both are NaN.
+    measured on the same resampled images in every seed, in at most 200 resamples, and freed of the bootstrap's bias.
+    What *training* varies is not in it, but in std, the standard deviation over seeds. Metrics that are neither a mean
+    nor ``map``, like macro_f1, have no interval, one seed has no std: both are NaN.
 
     Raises ``ValueError`` if the seeds of a configuration were not measured on the same images by the same metrics.
     """
@@ -139,7 +139,8 @@ def _over_seeds(found: list[Outcome], repeats: int, seed: int) -> tuple[dict[str
         return values, None
     number = np.unique(found[0].groups, return_inverse=True)[1]
     drawn = draw_images(number.max() + 1, min(repeats, MAP_REPEATS), seed)[:, number]
-    return values, np.mean([resampled_maps(o.probabilities, o.truth, drawn) for o in found], axis=0)
+    maps = [without_bias(resampled_maps(o.probabilities, o.truth, drawn), o.metrics["map"]) for o in found]
+    return values, np.mean(maps, axis=0)
 
 
 def _intervals(
