@@ -18,7 +18,7 @@ FORMAT = "fashionlib model 1"
 def save_model(
     model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None
 ) -> Path:
-    """Write ``model.pth``: weights, label spaces, preprocessing, settings, and facts about the data."""
+    """Write ``model.pth``: weights, label spaces, preprocessing, temperatures, settings, and facts about the data."""
     path = Path(path)
     content = {
         "format": FORMAT,
@@ -26,6 +26,7 @@ def save_model(
         "model": json.dumps(model.description()),
         "settings": json.dumps(settings or {}),
         "facts": json.dumps(facts or {}),
+        **({"temperatures": json.dumps(model.temperatures)} if model.temperatures else {}),
     }
     write_atomically(path, lambda file: torch.save(content, file))
     return path
@@ -34,12 +35,25 @@ def save_model(
 def load_model(path: str | Path) -> MultitaskModel:
     """The model in ``model.pth``, in evaluation mode. Raises as ``read_checkpoint``, and ``ValueError`` if the file is
     a checkpoint of something else."""
+    content = _read_model(path)
+    model = model_from_description(json.loads(content["model"]))
+    model.load_state_dict(content["weights"])
+    model.temperatures = json.loads(content.get("temperatures", "{}"))  # older files have none
+    return model.eval()
+
+
+def save_temperatures(path: str | Path, temperatures: dict[str, float]) -> None:
+    """Put temperatures into a ``model.pth``, such as one that was trained before there were any; all else stays.
+    Raises as ``load_model``."""
+    content = _read_model(path) | {"temperatures": json.dumps(temperatures)}
+    write_atomically(Path(path), lambda file: torch.save(content, file))
+
+
+def _read_model(path: str | Path) -> dict:
     content = read_checkpoint(path, "model")
     if content.get("format") != FORMAT:
         raise ValueError(f"model: {path} is not a model.pth of this library")
-    model = model_from_description(json.loads(content["model"]))
-    model.load_state_dict(content["weights"])
-    return model.eval()
+    return content
 
 
 class CheckpointFolder:
@@ -49,6 +63,7 @@ class CheckpointFolder:
         self.folder, self.keep = folder, keep
 
     def paths(self) -> list[Path]:
+        """The files there are, oldest first."""
         return sorted(self.folder.glob("step_*.pth"))
 
     def save(self, step: int, state: dict) -> None:
@@ -73,6 +88,7 @@ class CheckpointFolder:
         return None
 
     def clear(self) -> None:
+        """Remove all of them: a finished run needs none."""
         for path in self.paths():
             _sum_path(path).unlink(missing_ok=True)
             path.unlink()

@@ -27,21 +27,29 @@ class BadImage(ValueError):
     """An image that cannot be used; the message names the file and the reason."""
 
 
-def decode(data: bytes, source: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an encoded image to RGB; EXIF rotation is honoured, transparency is laid on white.
+def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an encoded image (or one that Pillow has opened) to RGB; EXIF rotation is honoured, transparency is laid
+    on white, 16 bits are cut to 8, and of the several pictures in a phone's JPEG (MPO) the first is taken.
 
-    Raises ``BadImage`` for an empty file, a format other than JPEG, PNG or WebP (whatever the file is called), more
-    than ``max_pixels`` pixels (checked before decoding), or a truncated or damaged file.
+    Raises ``BadImage`` for an empty file, a format other than JPEG, PNG or WebP (whatever the file is called), an
+    animated image, more than ``max_pixels`` pixels (checked before decoding), or a truncated or damaged file.
     """
     if not data:
         raise BadImage(f"{source}: the file is empty")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = data if isinstance(data, Image.Image) else Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > max_pixels:
             raise BadImage(f"{source}: {width} x {height} is more than {max_pixels:,} pixels; make it smaller")
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            raise BadImage(f"{source}: animated image with {frames} frames; save one frame as JPEG or PNG")
         image.load()
         image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;16"):  # Pillow would clip at 255; of 16-bit RGB it takes the upper 8 bits
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        elif image.mode in ("I", "F"):
+            raise BadImage(f"{source}: pixels of mode {image.mode} have no fixed range; convert the image to RGB")
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -82,6 +90,7 @@ class FolderImages:
         return digest.hexdigest()
 
     def read(self, location: str) -> bytes:
+        """The bytes of a file. Raises ``BadImage`` if it is not there or outside the folder."""
         try:
             path = (self.root / location).resolve()
             if not path.is_relative_to(self.root):
@@ -134,6 +143,7 @@ class ImageData:
         return torch.from_numpy(self.pixels[self.position[rows]])
 
     def with_split(self, assignment: Sequence[str], **facts) -> ImageData:
+        """The same images under another split (see ``Catalogue.with_split``)."""
         return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position, self.folder)
 
     def only(self, *tasks: str) -> ImageData:

@@ -29,6 +29,9 @@ class MultitaskModel(nn.Module):
     trunk: widths of fully connected layers (batch norm, ReLU, dropout) that the label heads share on top of the pooled
         feature, such as ``(1024, 512)``. An embedding is projected from the pooled feature itself.
 
+    ``temperatures`` are those that calibrate a task's probabilities (see ``calibration``), by its name; a task without
+    one is not calibrated. They are saved with the model, and applied by the ``Tagger`` alone.
+
     Images go in as uint8 (B, H, W, 3) and are normalised inside, so that whoever holds a model cannot prepare them
     wrongly. Raises ``ValueError`` for an unknown backbone, and for ``weights`` that are no checkpoint or do not fit.
     """
@@ -51,6 +54,7 @@ class MultitaskModel(nn.Module):
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
         self.tasks = {task.name: task for task in tasks}
+        self.temperatures: dict[str, float] = {}
         self.config = {
             "backbone": backbone,
             "size": tuple(size),
@@ -61,6 +65,7 @@ class MultitaskModel(nn.Module):
         }
         self.body = _backbone(backbone, weights)
         features = self.body.fc.in_features
+        self.feature_dimension = features
         self.body.fc = nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.trunk = _trunk(features, trunk, dropout)
@@ -138,6 +143,7 @@ def model_from_description(description: dict) -> MultitaskModel:
 
 
 def count_parameters(model: nn.Module) -> int:
+    """Weights of a module, frozen ones too."""
     return sum(p.numel() for p in model.parameters())
 
 

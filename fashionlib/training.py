@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from .batches import Batches, training_order
+from .calibration import calibrate
 from .checkpoints import CheckpointFolder, load_model, save_model
 from .checks import check
 from .epochs import TrainingStep, train_epoch
@@ -51,6 +52,8 @@ def fit(
     """Train a model on the training split of one or several catalogues, validate after each epoch, and leave in
     ``run_dir``: ``model.pth``, ``history.csv``, ``settings.json``, TensorBoard events, and checkpoints while it runs.
 
+    After the last epoch the model is calibrated on the validation split (see ``calibration``); without one it is not.
+
     Images of several catalogues are mixed in every batch, and each counts for the tasks that its catalogue has and it
     has labels for. What a batch holds is the sampler's rule (see ``Settings.sampler``): ``"mixed"`` joins shuffled
     images with several images of each item.
@@ -78,7 +81,9 @@ def fit(
     device = accelerator.device
     same_everywhere(run.fingerprint, "model, settings or data")
     if run_once(run.find_finished):
-        model.load_state_dict(load_model(run.model_path).state_dict())
+        saved = load_model(run.model_path)
+        model.load_state_dict(saved.state_dict())
+        model.temperatures = saved.temperatures
         return Run(model.to(device).eval(), run.history(), run.path, run.seconds(), found=True)
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks))
     batches = Batches(data, list(model.tasks.values()))
@@ -134,6 +139,9 @@ def fit(
 
     model.load_state_dict(state.final_weights())
     model.requires_grad_(True).eval()
+    model.temperatures = {}
+    if validated:
+        calibrate(model, validated, shared=True)
     if writes:
         tracker.close()
         save_model(model, run.model_path, settings.to_dict(), run.facts)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import same_weights, tiny_data, tiny_model
 
-from fashionlib.checkpoints import CheckpointFolder, load_model, save_model
+from fashionlib.checkpoints import CheckpointFolder, load_model, save_model, save_temperatures
 from fashionlib.files import read_checkpoint, write_atomically, write_json
 
 
@@ -81,6 +81,23 @@ def test_load_model_names_a_damaged_file(tmp_path, damage):
 def test_load_model_names_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no file .*model\.pth"):
         load_model(tmp_path / "model.pth")
+
+
+def test_temperatures_are_kept_and_older_files_have_none(tmp_path):
+    model = tiny_model(tiny_data(), "gender")
+    path = save_model(model, tmp_path / "model.pth", settings={"epochs": 3}, facts={"name": "tiny"})
+    old = read_checkpoint(path)
+    assert "temperatures" not in old and load_model(path).temperatures == {}
+    save_temperatures(path, {"gender": 1.0 / 3})
+    assert load_model(path).temperatures == {"gender": 1.0 / 3} and same_weights(load_model(path), model)
+    new = read_checkpoint(path)
+    assert {name: new[name] for name in ("format", "model", "settings", "facts")} == {
+        name: old[name] for name in ("format", "model", "settings", "facts")
+    }
+    assert load_model(save_model(load_model(path), tmp_path / "copy.pth")).temperatures == {"gender": 1.0 / 3}
+    torch.save({"weights": {}}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth is not a model\.pth of this library"):
+        save_temperatures(tmp_path / "other.pth", {"gender": 2.0})
 
 
 def test_the_folder_keeps_the_newest_two(tmp_path):

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from fashionlib.images import BadImage, FolderImages, cache_images, decode, fit_to
 
@@ -111,6 +111,63 @@ def test_exif_rotation_is_undone(encode, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert np.array_equal(decode(encode(PIXELS, "PNG", exif=exif), "a"), undo[orientation](PIXELS))
+
+
+def png_of_16_bits(pixels: np.ndarray) -> bytes:
+    """A PNG of uint16 (H, W, 1) grey or (H, W, 3) colours, written by hand: Pillow writes no 16-bit colours."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_become_8_and_are_not_clipped(channels):
+    deep = np.random.default_rng(2).integers(0, 65536, (32, 24, channels)).astype(np.uint16)
+    result = np.asarray(decode(png_of_16_bits(deep), "a.png"))
+    assert np.array_equal(result, np.broadcast_to(deep // 256, (32, 24, 3)))
+
+
+def test_cmyk_has_the_colours_it_is_printed_in(encode):
+    inks = {"red": (0, 255, 255, 0), "cyan": (255, 0, 0, 0), "white": (0, 0, 0, 0), "black": (0, 0, 0, 255)}
+    for colour, ink in inks.items():
+        image = decode(encode(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95), "a.jpg")
+        assert image.mode == "RGB"
+        assert np.abs(np.asarray(image).astype(int) - ImageColor.getrgb(colour)).max() <= 3, colour
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_an_animated_image_is_refused(encode, kind):
+    frames = [Image.new("RGB", (24, 32), colour) for colour in ("red", "green", "blue")]
+    moving = encode(frames[0], kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(BadImage, match="a.png: animated image with 3 frames; save one frame as JPEG or PNG"):
+        decode(moving, "a.png")
+
+
+def test_of_a_phones_jpeg_with_a_second_picture_the_first_is_taken(encode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held upright
+    content = encode(
+        Image.new("RGB", (32, 24), "red"), "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))], exif=exif
+    )
+    image = decode(content, "a.jpg")
+    assert image.size == (24, 32) and np.abs(np.asarray(image).astype(int) - [255, 0, 0]).max() <= 3
+
+
+def test_what_pillow_has_opened_is_treated_as_a_file(encode):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    opened = Image.open(io.BytesIO(encode(PIXELS, "PNG", exif=exif)))
+    assert np.array_equal(decode(opened, "0"), PIXELS[::-1, ::-1])
+    with pytest.raises(BadImage, match="0: damaged image"):
+        decode(Image.open(io.BytesIO(encode(PIXELS)[:-200])), "0")
+    for mode in ("I", "F"):
+        with pytest.raises(BadImage, match=f"0: pixels of mode {mode} have no fixed range"):
+            decode(Image.new(mode, (4, 4)), "0")
 
 
 def test_grey_is_three_equal_channels(encode):

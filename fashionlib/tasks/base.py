@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 
@@ -39,7 +41,18 @@ class Task:
         """One answer from those for several views of the same images, such as the mirror image."""
         return sum(activations) / len(activations)
 
+    def negative_log_likelihood(self, activations: np.ndarray, target: np.ndarray, temperature: float = 1.0) -> float:
+        """That of the known labels, summed, if the head's output had been divided by ``temperature``: what calibration
+        minimises. Neither the weights of classes nor another loss of training count. Only tasks with ``labels``."""
+        raise NotImplementedError(f"a {type(self).__name__} task has no probabilities")
+
     def to_dict(self) -> dict:
         """Plain values, for ``model.pth`` and ``settings.json``; what is at its default is left out."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return {"kind": type(self).__name__, **values}
+
+
+def log_probabilities(probabilities: np.ndarray, least: float = 1e-45) -> Tensor:
+    """Their logarithm in double precision, finite where single precision has rounded them to zero: those below
+    ``least``, by default the smallest number it has."""
+    return torch.from_numpy(np.maximum(probabilities.astype(np.float64), least)).log()

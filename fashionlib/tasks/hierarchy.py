@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
 from ..metrics import classification_scores
-from .base import Task
+from .base import Task, log_probabilities
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Hierarchy(Task):
         return np.array([[numbers[k][c] for k, c in enumerate(path)] for path in self.paths]).reshape(-1, len(numbers))
 
     def head(self, features):
+        """Logits of the paths."""
         return nn.Linear(features, len(self.paths))
 
     def loss(self, output, target, smoothing=0.0, head=None):
@@ -76,7 +78,18 @@ class Hierarchy(Task):
             result[name] = Labels(activations @ membership, classes[best, level])
         return result
 
+    def negative_log_likelihood(self, activations, target, temperature=1.0):
+        """One temperature for the distribution over paths; summed over the levels that are known."""
+        log_paths = (log_probabilities(activations) / temperature).log_softmax(1)
+        columns, total = torch.from_numpy(self.path_classes()), 0.0
+        for level, classes in enumerate(self.labels.values()):
+            known = target[:, level] >= 0
+            log_level = log_sum_by(log_paths[known], columns[:, level], len(classes))
+            total += float(F.nll_loss(log_level, torch.from_numpy(target[known, level]), reduction="sum"))
+        return total
+
     def metrics(self, activations, target):
+        """Scores of each level by itself."""
         predicted = self.predict(activations)
         return {
             name: classification_scores(*known(predicted[name], target[:, level]))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..attribute_metrics import mean_average_precision
 from ..labels import MISSING, Labels
-from .base import Task
+from .base import Task, log_probabilities
 
 LOSSES = ("bce", "asymmetric")
 
@@ -89,6 +89,7 @@ class MultiLabel(Task):
         return encoded
 
     def head(self, features):
+        """One logit a class."""
         head = nn.Linear(features, len(self.classes))
         # every class starts at 1%: a rare one is not a surprise (Lin et al., 2017); at even odds if it weighs as much
         nn.init.constant_(head.bias, -4.6 * (1 - min(self.balance, 1.0)))
@@ -116,9 +117,20 @@ class MultiLabel(Task):
         return output.float().sigmoid()
 
     def predict(self, activations):
+        """Probabilities (N, C), and the most probable class of each image."""
         return {self.name: Labels(activations, activations.argmax(1))}
 
+    def negative_log_likelihood(self, activations, target, temperature=1.0):
+        """Plain binary cross-entropy of sigmoid(logit(p) / T) over the known entries, whatever loss trained it."""
+        known = target >= 0
+        p = activations[known]
+        log_complements = log_probabilities(1 - p.astype(np.float64), 2.0**-25)  # what was nearer to one is one
+        logits = (log_probabilities(p) - log_complements) / temperature
+        truth = torch.from_numpy(target[known]).double()
+        return float(F.binary_cross_entropy_with_logits(logits, truth, reduction="sum"))
+
     def metrics(self, activations, target):
+        """Mean average precision over the classes."""
         return {self.name: {"map": mean_average_precision(activations, target)}}
 
 

@@ -59,6 +59,7 @@ class Similarity(Task):
         return codes[len(first) :].astype(np.int64)
 
     def head(self, features):
+        """The embedding before normalisation."""
         linear = nn.Linear(features, self.dimension)
         return ProxyHead(linear, len(self.items)) if self.loss_function == "proxy-anchor" else linear
 
@@ -93,6 +94,7 @@ class Similarity(Task):
         return F.normalize(sum(activations), dim=1)
 
     def predict(self, activations):
+        """An embedding is no label: nothing."""
         return {}
 
     def metrics(self, activations, target):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..labels import Labels, encode_labels, found_classes, known
 from ..metrics import classification_scores
-from .base import Task
+from .base import Task, log_probabilities
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SingleLabel(Task):
         return encode_labels(table[self.name], self.classes)
 
     def head(self, features: int) -> nn.Module:
+        """One logit a class."""
         return nn.Linear(features, len(self.classes))
 
     def loss(self, output: Tensor, target: Tensor, smoothing: float = 0.0, head: nn.Module | None = None) -> Tensor:
@@ -61,7 +62,14 @@ class SingleLabel(Task):
         return output.float().softmax(1)
 
     def predict(self, activations: np.ndarray) -> dict[str, Labels]:
+        """Probabilities (N, C), and the most probable class of each image."""
         return {self.name: Labels(activations, activations.argmax(1))}
+
+    def negative_log_likelihood(self, activations, target, temperature=1.0):
+        """softmax(log p / T) is softmax(logits / T): of Guo et al. (2017), without the logits."""
+        known = target >= 0
+        logits = log_probabilities(activations[known]) / temperature
+        return float(F.cross_entropy(logits, torch.from_numpy(target[known]), reduction="sum"))
 
     def metrics(self, activations: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float]]:
         """Accuracy, macro-F1 and top-3 accuracy of each label, over the rows whose label is known."""
