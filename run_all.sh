@@ -122,9 +122,11 @@ export PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMEN
 export TQDM_DISABLE=1 # in an executed notebook a progress bar is a dead widget
 
 if [[ -n $testing ]]; then
-  need pytest ruff nbclient
+  need pytest xdist ruff nbclient
   "$python" -m ruff check .
-  "$python" -m pytest -q "$@"
+  # A worker a core, each with files of its own and one thread: what a test computes does not depend on their number.
+  export OMP_NUM_THREADS=1
+  "$python" -m pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
   say "tests passed in $(minutes $SECONDS)"
   exit
 fi

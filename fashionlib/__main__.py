@@ -1,4 +1,4 @@
-"""The command line: ``python -m fashionlib run | download | cite``."""
+"""The command line: ``python -m fashionlib run | tag | download | cite``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_run)
 
+    text = "tag a folder of photos with a trained model"
+    command = commands.add_parser(
+        "tag",
+        help=text,
+        description="Tag all photos in a folder and those below it, into a parquet file with a row for each photo and "
+        "label. Photos that cannot be read are rows with an error. A job that was stopped goes on where it was when "
+        "it is called again.",
+    )
+    command.add_argument("model", metavar="MODEL.pth", type=Path, help="a model.pth that training has written")
+    command.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder of JPEG, PNG and WebP files")
+    command.add_argument("--out", metavar="TAGS.parquet", type=Path, required=True, help="the file for the tags")
+    command.add_argument("--embeddings", metavar="FILE.parquet", type=Path, help="also write the embeddings, to FILE")
+    command.add_argument("--top", metavar="N", type=int, default=3, help="most probable classes listed (%(default)s)")
+    command.add_argument(
+        "--threshold",
+        metavar="P",
+        type=float,
+        default=0.5,
+        help="of several labels of one kind, those at least so probable apply (%(default)s)",
+    )
+    command.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="local: this process, with all cores or the GPU; ray: several processes, also on several machines; "
+        "the photos, the model and the results must then be on a disk that all see (%(default)s)",
+    )
+    command.add_argument("--workers", metavar="N", type=int, default=1, help="processes of ray (%(default)s)")
+    command.add_argument("--batch-size", metavar="N", type=int, default=128, help="photos at a time (%(default)s)")
+    command.add_argument(
+        "--shard-size",
+        metavar="N",
+        type=int,
+        default=1024,
+        help="about how many photos are written at a time, the most that is lost when the job is stopped (%(default)s)",
+    )
+    command.set_defaults(run=_tag)
+
     text = "fetch a public dataset"
     command = commands.add_parser(
         "download",
@@ -97,6 +135,29 @@ def _run(options: argparse.Namespace) -> int:
     except Exception as error:
         traceback.print_exception(type(error), error, cell_traceback(error))
         return 1
+    return 0
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from .bulk import BulkError, tag_folder
+
+    try:
+        report = tag_folder(
+            options.model,
+            options.photos,
+            options.out,
+            options.embeddings,
+            engine=options.engine,
+            workers=options.workers,
+            shard_size=options.shard_size,
+            top=options.top,
+            threshold=options.threshold,
+            batch_size=options.batch_size,
+        )
+    except (BulkError, ModuleNotFoundError, OSError, ValueError) as error:
+        print(f"fashionlib tag: {error}", file=sys.stderr)
+        return 1
+    print(report)
     return 0
 
 

@@ -27,12 +27,15 @@ class Batch:
     rows: Tensor
 
     def to(self, device: torch.device) -> Batch:
+        """A copy on a device."""
+
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
         return Batch(move(self.images), {name: move(t) for name, t in self.targets.items()}, move(self.rows))
 
     def pin_memory(self) -> Batch:
+        """A copy in page-locked memory, which goes to a GPU faster; the DataLoader calls it."""
         targets = {name: t.pin_memory() for name, t in self.targets.items()}
         return Batch(self.images.pin_memory(), targets, self.rows.pin_memory())
 

@@ -45,6 +45,7 @@ class Predictions:
         return result
 
     def classes(self, label: str) -> tuple[str, ...]:
+        """The classes of a label of an evaluated task."""
         return next(task.labels[label] for task in self.tasks.values() if task.evaluated and label in task.labels)
 
     def metrics(self) -> dict[str, dict[str, float]]:

@@ -48,4 +48,5 @@ def write_atomically(path: Path, write) -> None:
 
 
 def write_json(path: Path, values) -> None:
+    """Write plain values as indented JSON, whole or not at all."""
     write_atomically(path, lambda file: file.write(json.dumps(values, indent=2, sort_keys=False).encode() + b"\n"))

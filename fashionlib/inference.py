@@ -13,7 +13,7 @@ from .hardware import autocast, memory_format, resolve_precision
 from .images import ImageData
 from .models import MultitaskModel
 from .orders import Order
-from .processes import process_count, process_number
+from .processes import gather_from_all, process_count, process_number
 from .progress import progress
 
 
@@ -51,8 +51,6 @@ def infer(
                 kept.setdefault(name, []).append(output.cpu().numpy())
     model.train(was_training)
     found = [{name: np.concatenate(parts) for name, parts in kept.items()}]
-    if shared and process_count() > 1:
-        from accelerate.utils import gather_object
-
-        found = [part for part in gather_object(found) if part]  # of fewer rows than processes some have none
+    if shared:
+        found = [part for part in gather_from_all(found) if part] or found  # of few rows some processes have none
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}

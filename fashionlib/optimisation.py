@@ -104,6 +104,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
+        """Take the weights after a step into the average."""
         if self.decay == 0 or step % self.every:
             return
         self.updates += 1

@@ -152,6 +152,7 @@ def image_grid(n: int, columns: int, cell: float, height: float, lines: float, l
 
 
 def draw_image(figure: Figure, box: tuple[float, float, float, float], pixels: np.ndarray) -> Axes:
+    """Pixels (H, W, 3) in a box (left, bottom, width, height) in shares of the figure."""
     axes = figure.add_axes(box)
     # 256 colours are more than a thumbnail needs, and a third of the bytes in a PDF
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256).convert("RGB")
@@ -172,6 +173,7 @@ def mark_image(axes: Axes, right: bool | None) -> None:
 
 
 def foot_note(figure: Figure, text: str) -> None:
+    """A line of small grey text at the bottom left."""
     figure.text(0, 0.02 / figure.get_figheight(), text, fontsize=SMALL, color=GREY, va="bottom")
 
 

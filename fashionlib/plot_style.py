@@ -64,5 +64,6 @@ def style() -> Iterator[None]:
 
 
 def shorten(text: object, length: int) -> str:
+    """A text of at most ``length`` characters; an ellipsis stands for what is cut off."""
     text = str(text)
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"

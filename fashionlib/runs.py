@@ -62,6 +62,7 @@ class State:
         return self.best if self.best is not None else self.average.weights(self.model)
 
     def to_dict(self) -> dict:
+        """All that a checkpoint holds."""
         return {
             **{name: getattr(self, name) for name in self.NUMBERS},
             "model": self.model.state_dict(),
@@ -73,6 +74,7 @@ class State:
         }
 
     def load(self, saved: dict) -> None:
+        """Go back to a checkpoint; the optimiser is loaded apart, when its stage has begun."""
         for name in self.NUMBERS:
             setattr(self, name, saved[name])
         self.model.load_state_dict(saved["model"])
@@ -147,6 +149,7 @@ class RunFolder:
         self._write(finished=False, seconds=0.0)
 
     def finish(self, seconds: float) -> None:
+        """Note that the run is complete, and how long it took."""
         self._write(finished=True, seconds=seconds)
 
     def _write(self, **progress) -> None:
@@ -156,13 +159,16 @@ class RunFolder:
         )
 
     def seconds(self) -> float:
+        """How long a finished run took."""
         return float(json.loads(self.settings_path.read_text())["seconds"])
 
     def write_history(self, rows: list[dict]) -> None:
+        """Write ``history.csv``, a row an epoch."""
         text = pd.DataFrame(rows).to_csv(index=False)
         write_atomically(self.path / "history.csv", lambda file: file.write(text.encode()))
 
     def history(self) -> pd.DataFrame:
+        """Read ``history.csv``."""
         return pd.read_csv(self.path / "history.csv")
 
 

@@ -83,6 +83,7 @@ class Settings:
             raise ValueError(f"settings: small_scale must be above 0 and at most 1, not {self.small_scale}")
 
     def to_dict(self) -> dict:
+        """All values, as plain ones."""
         return asdict(self)
 
     def changed(self) -> dict:

@@ -20,6 +20,7 @@ class Tracker:
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)  # the event of step itself stays
 
     def epoch(self, row: dict, step: int) -> None:
+        """The numbers of a row of the history."""
         for name, value in row.items():
             if isinstance(value, int | float) and np.isfinite(value):
                 self.writer.add_scalar(name if "/" in name else f"run/{name}", value, step)
@@ -38,4 +39,5 @@ class Tracker:
             plt.close(figure)
 
     def close(self) -> None:
+        """Write what is left."""
         self.writer.close()

@@ -17,7 +17,17 @@ from fashionlib.images import FolderImages, ImageData, cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import SingleLabel
 
-torch.set_num_threads(min(torch.get_num_threads(), 2))
+torch.set_num_threads(1)  # as many as anywhere, so that nothing depends on how many tests run at a time
+
+
+def pytest_addoption(parser):
+    parser.addoption("--screenshots", metavar="DIR", help="where the browser tests leave their pictures")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that several workers end at about the same time."""
+    slow = ("test_notebooks.py", "test_notebooks_deepfashion.py", "test_browser.py", "test_processes.py")
+    items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else len(slow))
 
 
 @pytest.fixture(scope="session")

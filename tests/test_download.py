@@ -3,7 +3,6 @@
 import hashlib
 import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,13 +10,10 @@ import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from fashionlib.__main__ import main
-from fashionlib.citations import WORKS, bibtex
 from fashionlib.sources.products import FOLDER, SHARDS
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
 client = pytest.importorskip("httpx2", reason="the hub's client of this version has another transport")
 
@@ -192,7 +188,7 @@ def test_data_defaults_to_the_environment_variable(hub, tmp_path, monkeypatch):
     assert len(landed(tmp_path / "from-environment")) == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["download", "--help"], ["cite", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("run", "tag", "download", "cite"))])
 def test_help_describes_every_command_and_option(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -202,10 +198,12 @@ def test_help_describes_every_command_and_option(arguments, capsys):
         "--help": (
             "usage: python -m fashionlib",
             "run run a notebook as a plain program",
+            "tag tag a folder of photos",
             "download fetch a public dataset",
             "cite print what to cite",
         ),
         "run": ("-f PROFILE.yaml", "-p NAME VALUE", "'[0, 1]'", "from the notebook's folder", "torchrun"),
+        "tag": ("MODEL.pth PHOTOS", "--out TAGS.parquet", "--engine {local,ray}", "goes on where it was", "(128)"),
         "download": ("--data DIR", "$FASHION_DATA", "Fashion Product Images (Small)", "requested from its authors"),
         "cite": ("BibTeX",),
     }
@@ -217,31 +215,3 @@ def test_a_wrong_command_is_told_the_right_ones(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2 and "usage: python -m fashionlib" in capsys.readouterr().err
-
-
-def test_the_package_runs_as_a_module_and_cites():
-    ran = subprocess.run([sys.executable, "-m", "fashionlib", "cite"], capture_output=True, text=True, cwd=REPOSITORY)
-    assert ran.returncode == 0 and ran.stdout == bibtex()
-    assert len(re.findall(r"^@\w+\{\w+,$", ran.stdout, re.MULTILINE)) == len(WORKS) == 4
-    assert ran.stdout.count("{") == ran.stdout.count("}")
-
-
-def test_citations_agree_with_the_citation_file():
-    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
-    works = {key: fields for _, key, fields in WORKS}
-    software = works["fashionlib"]
-    assert software["author"] == f"{{{citation['authors'][0]['name']}}}"
-    assert (software["title"], software["license"]) == (citation["title"], citation["license"])
-    assert (software["version"], software["year"]) == (citation["version"], str(citation["date-released"].year))
-    by_title = {fields["title"]: fields for fields in works.values()}
-    for reference in citation["references"]:
-        fields = by_title[reference["title"]]
-        people = [f"{author['family-names']}, {author['given-names']}" for author in reference["authors"]]
-        assert fields["author"] == " and ".join(people)
-        assert fields["year"] == str(reference["year"])
-        assert fields.get("doi") == reference.get("doi")
-        if "start" in reference:
-            assert fields["pages"] == f"{reference['start']}--{reference['end']}"
-            assert fields["booktitle"] == reference["conference"]["name"]
-        if "institution" in reference:
-            assert fields["school"] == reference["institution"]["name"] and fields["note"] == reference["notes"]

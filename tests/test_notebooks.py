@@ -48,8 +48,12 @@ EXPECTED = {
         "tables": {"comparison", "full_size", "published"},
         "figures": {"comparison", "differences", "published"},
     },
+    "09": {
+        "tables": {"tags", "calibration", "index", "index_growth", "tagging_speed", "judged", "planted", "suspects"}
+        | {"filled", "duplicates", "impossible", "transfer", "transfer_difference"},
+        "figures": {"calibration", "similar", "filtered", "planted", "suspects"},
+    },
 }
-DEEPFASHION = ("01", "02", "03", "04", "05", "06", "08")  # the notebooks that run on it too
 COLUMNS = {  # the tables that other notebooks and readers rely on
     "04_ranking_speed": "what seconds peak_mb ratio_to_bare",
     "07_accuracy": "model split task n_test n_classes accuracy ci_low ci_high macro_f1 top3_accuracy "
@@ -87,32 +91,6 @@ def smoke(tmp_path_factory) -> Path:
     return execute(NOTEBOOKS, tmp_path_factory.mktemp("results"), "smoke")
 
 
-@pytest.fixture(scope="module")
-def deepfashion(tmp_path_factory) -> Path:
-    """The results of the notebooks that DeepFashion's profile lists, on drawn garments in DeepFashion's formats."""
-    from fashionlib.sources import open_catalogue
-    from fashionlib.sources.synthetic_deepfashion import write_coarse, write_inshop
-
-    data = tmp_path_factory.mktemp("data")
-    drawn = open_catalogue("synthetic", items=60, views=4)
-    write_coarse(drawn, data)
-    write_inshop(drawn, data)
-    own = yaml.safe_load((ROOT / "notebooks/profiles/deepfashion.yaml").read_text())
-    assert tuple(own["notebooks"]) == DEEPFASHION
-    chosen = [notebook for notebook in NOTEBOOKS if notebook.name[:2] in DEEPFASHION]
-    names = ("source", "source_options", "retrieval_source", "retrieval_options", "item_source")
-    splits = ("category_split", "attribute_split", "retrieval_split", "joint_split")
-    return execute(
-        chosen,
-        tmp_path_factory.mktemp("results"),
-        "deepfashion",
-        data_root=str(data),
-        seeds=[0],
-        batches={"batch_size": 16, "per_item": 2},  # thirteen items in training
-        **{name: own[name] for name in (*names, *splits)},
-    )
-
-
 def test_figures_are_shown_and_progress_leaves_no_dead_widgets(smoke):
     for notebook in NOTEBOOKS:
         cells = json.loads((smoke.parent / notebook.name).read_text())["cells"]
@@ -137,23 +115,6 @@ def test_tables_and_figures_appear(smoke, number):
     check_artefacts(smoke, number)
 
 
-@pytest.mark.parametrize("number", DEEPFASHION)
-def test_the_same_notebooks_run_on_deepfashions_formats(deepfashion, number):
-    check_artefacts(deepfashion, number)
-
-
-def test_on_deepfashion_the_official_parts_and_the_crop_are_stated(deepfashion):
-    accuracy = pd.read_csv(deepfashion / "tables/02_accuracy.csv")
-    assert accuracy["n_classes"].iloc[0] == 50 and accuracy["crop"].all()
-    found = pd.read_csv(deepfashion / "tables/04_retrieval.csv")
-    assert found["crop"].all() and (found["n_queries"] > 0).all()
-    groups = pd.read_csv(deepfashion / "tables/03_groups.csv")["group"]
-    assert set(groups) <= {"texture", "fabric", "shape", "part", "style"}
-    published = pd.read_csv(deepfashion / "tables/02_published.csv")
-    fashionnet = published[published["method"].str.startswith("FashionNet")].set_index("metric")["value"]
-    assert fashionnet.to_dict() == {"top3_accuracy": 0.8258, "top5_accuracy": 0.9017}
-
-
 def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
     recall = pd.read_csv(smoke / "tables/03_topk_recall.csv", keep_default_na=False)
     ours = recall[recall["model"] == "single task"]
@@ -173,24 +134,28 @@ def test_queries_and_gallery_of_a_test_share_no_image_with_training(smoke):
     assert "test items that training saw: 0" in text
 
 
-def test_the_comparison_has_every_kind_of_training_task_and_seed(smoke, deepfashion):
+def check_comparison(folder: Path, seeds: int) -> None:
+    """The table of notebook 08 has every kind of training, task and seed."""
     of_task = {
         "category": ["single category", "joint labels", "joint all", "staged"],
         "attributes": ["single attributes", "joint labels", "joint all", "staged"],
         "item": ["single retrieval", "joint all", "staged"],
     }
-    for folder, seeds in ((smoke, 2), (deepfashion, 1)):
-        table = pd.read_csv(folder / "tables/08_comparison.csv")
-        for task, configurations in of_task.items():
-            part = table[table["task"] == task]
-            assert part["configuration"].drop_duplicates().tolist() == configurations
-        assert (table["n_seeds"] == seeds).all() and table["std"].notna().all() == (seeds > 1)
-        bounded = table[table["ci_low"].notna()]
-        assert set(bounded["metric"]) >= {"accuracy", "map", "recall_at_1"}
-        assert bounded["mean"].between(bounded["ci_low"] - 0.05, bounded["ci_high"] + 0.05).all()
-        cost = table.drop_duplicates("configuration").set_index("configuration")[["parameters", "train_minutes"]]
-        assert cost.loc["staged", "parameters"] < cost.filter(like="single", axis=0)["parameters"].sum() / 2
-        assert (cost["train_minutes"] > 0).all()
+    table = pd.read_csv(folder / "tables/08_comparison.csv")
+    for task, configurations in of_task.items():
+        part = table[table["task"] == task]
+        assert part["configuration"].drop_duplicates().tolist() == configurations
+    assert (table["n_seeds"] == seeds).all() and table["std"].notna().all() == (seeds > 1)
+    bounded = table[table["ci_low"].notna()]
+    assert set(bounded["metric"]) >= {"accuracy", "map", "recall_at_1"}
+    assert bounded["mean"].between(bounded["ci_low"] - 0.05, bounded["ci_high"] + 0.05).all()
+    cost = table.drop_duplicates("configuration").set_index("configuration")[["parameters", "train_minutes"]]
+    assert cost.loc["staged", "parameters"] < cost.filter(like="single", axis=0)["parameters"].sum() / 2
+    assert (cost["train_minutes"] > 0).all()
+
+
+def test_the_comparison_has_every_kind_of_training_task_and_seed(smoke):
+    check_comparison(smoke, seeds=2)
 
 
 def test_the_stages_are_in_the_history_and_the_labels_lose_nothing_in_the_second(smoke):
@@ -210,6 +175,18 @@ def test_embeddings_are_left_with_their_items(smoke):
         assert norms.to_numpy() == pytest.approx(1, abs=1e-4) and frame["embedding"].map(len).nunique() == 1
         asked = frame[frame["role"] == "query"]
         assert set(asked["item"]) <= set(frame.loc[frame["role"] == "gallery", "item"]) and asked["image"].is_unique
+
+
+def test_bad_photos_are_told_and_the_index_finds_what_exact_search_finds(smoke):
+    text = (smoke.parent / "09_catalogue_search.ipynb").read_text()
+    for reason in ("animated image with 2 frames", "text.jpg: not a JPEG, PNG or WebP", "half.jpg: damaged image"):
+        assert reason in text
+    index = pd.read_csv(smoke / "tables/09_index.csv")
+    assert (index["recall"] >= 0.99).all() and index["items"].is_monotonic_increasing
+    planted = pd.read_csv(smoke / "tables/09_planted.csv")
+    assert planted["precision"].between(0, 1).all() and set(planted["kind"]) == {"any", "sibling", "all"}
+    speed = pd.read_csv(smoke / "tables/09_tagging_speed.csv")
+    assert speed["what"].tolist() == ["bare_forward", "tag", "tag_folder"] and (speed["images_per_second"] > 0).all()
 
 
 def test_manifest_names_every_artefact_and_nothing_else(smoke):

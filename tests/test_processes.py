@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import shared_run
 import torch
+from tiny import SETTINGS, same_weights, tiny_data, tiny_model
 
 from fashionlib.batches import Batches, training_order
 from fashionlib.checkpoints import load_model
-from fashionlib.processes import is_main_process, process_count, process_number, run_once
+from fashionlib.processes import is_main_process, process_count, process_number, run_once, start_accelerator
+from fashionlib.training import fit
 
 CHILD = Path(shared_run.__file__)
 
@@ -116,3 +118,33 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "3")
     assert (process_count(), process_number(), is_main_process()) == (4, 3, False)
+
+
+def test_one_process_trains_the_same_without_accelerate(tmp_path, monkeypatch):
+    data = tiny_data()
+    usual = fit(tiny_model(data), data, SETTINGS, tmp_path / "usual")
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
+    alone = fit(tiny_model(data), data, SETTINGS, tmp_path / "alone")
+    assert same_weights(alone.model, usual.model)
+    timings = ["train_seconds", "images_per_second"]
+    pd.testing.assert_frame_equal(alone.history.drop(columns=timings), usual.history.drop(columns=timings))
+
+
+def test_without_accelerate_a_gpu_is_found(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    for mps, cuda, expected in [(False, False, "cpu"), (False, True, "cuda"), (True, False, "mps")]:
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda mps=mps: mps)
+        monkeypatch.setattr("torch.cuda.is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")
+        assert start_accelerator().device == torch.device(expected)
+
+
+def test_several_processes_without_accelerate_are_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    message = r"2 processes train together through accelerate.*pip install fashionlib\[distributed\]"
+    with pytest.raises(RuntimeError, match=message):
+        start_accelerator()
+    with pytest.raises(RuntimeError, match=message):
+        run_once(lambda: "done")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from fashionlib.checkpoints import save_model
 from fashionlib.images import cache_images
 from fashionlib.models import MultitaskModel
 from fashionlib.sources import open_catalogue
@@ -67,6 +69,25 @@ def test_stages_on_two_catalogues(tmp_path, monkeypatch):
     exec(re.sub(r"Settings\((?=optim)", "Settings(batch_size=16, per_item=2, ", small(code)), names)
     assert names["run"].history["stage"].tolist() == ["labels", "embedding", "everything"]
     assert (tmp_path / "runs/staged/model.pth").exists()
+
+
+def test_photos_are_tagged_and_searched(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("pymilvus", reason="the extra search is not installed")
+    drawn = open_catalogue("synthetic", items=16, views=2, size=(24, 32))
+    (tmp_path / "photos").mkdir()
+    for number in range(len(drawn)):
+        Image.fromarray(drawn.read(number)).save(tmp_path / "photos" / f"{number}.jpg")
+    (tmp_path / "photos" / "bad.jpg").write_text("no photo")
+    Image.fromarray(drawn.read(0)).save("new.jpg")
+    torch.manual_seed(0)
+    tasks = drawn.select("category", "item")
+    save_model(MultitaskModel("resnet18", tasks, size=(24, 32)), tmp_path / "model.pth")
+    (code,) = [block for block in BLOCKS if "open_index" in block]
+    code = code.replace("runs/mine/model.pth", "model.pth").replace('["Shirts", "Tops"]', repr(list(tasks[0].classes)))
+    exec(code, names := {})
+    assert len(names["found"]) == len(drawn), "the bad photo is not among them"
+    assert re.search(r"query +rank +id +similarity +category\n0 +0 +1 +0\.jpg", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

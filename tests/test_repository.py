@@ -1,6 +1,5 @@
-"""The repository keeps its promises: citation, versions, run_all.sh, profiles, notebooks, links."""
+"""The repository keeps its promises: versions, run_all.sh, profiles, notebooks, links."""
 
-import datetime
 import importlib.util
 import json
 import os
@@ -46,22 +45,7 @@ def repository_files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-# --- citation, versions ---------------------------------------------------------------------------
-
-
-def test_citation_names_this_software_and_what_it_builds_on():
-    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["cff-version"] == "1.2.0"
-    assert citation["title"] and citation["message"]
-    assert [author["name"] for author in citation["authors"]] == ["The fashionlib contributors"]
-    assert str(citation["version"]) == PROJECT["version"]
-    assert isinstance(citation["date-released"], datetime.date)
-    assert citation["license"] == PROJECT["license"] == "MIT"
-    works = {work["authors"][0]["family-names"]: work for work in citation["references"]}
-    assert works["Zuroshvili"]["type"] == "thesis" and works["Zuroshvili"]["year"] == 2025
-    assert works["Zuroshvili"]["institution"]["name"] == "Central European University"
-    assert works["Liu"]["title"].startswith("DeepFashion") and works["Liu"]["year"] == 2016
-    assert all(work["type"] and work["title"] and work["authors"] for work in citation["references"])
+# --- versions -------------------------------------------------------------------------------------
 
 
 def direct_dependencies() -> list[Requirement]:
@@ -274,6 +258,41 @@ def test_an_old_python_is_refused_with_its_version(house, outside):
     assert refused.returncode != 0
     assert "3.11" in refused.stderr and "python3 is 3.9" in refused.stderr
     assert not (house / ".venv").exists()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """``.ci/run`` beside a run_all.sh that only says how it was called, on a machine without a browser."""
+    for folder in ("clone/.ci", "bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(REPOSITORY / ".ci" / "run", tmp_path / "clone" / ".ci" / "run")
+    for name, script in {"clone/run_all.sh": 'echo "run_all.sh $*"', "bin/id": "echo 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "env", "dirname", "timeout", "touch", "chmod"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("apt", "installed"),
+    [
+        (None, False),
+        ("exit 100", False),
+        ('[[ $1 == update ]] || { touch "$BIN/chromium"; chmod +x "$BIN/chromium"; }', True),
+    ],
+)
+def test_ci_installs_a_browser_or_says_loudly_that_it_cannot(checkout, apt, installed):
+    if apt:
+        (checkout / "bin" / "apt-get").write_text(f"#!/bin/bash\n{apt}\n")
+        (checkout / "bin" / "apt-get").chmod(0o755)
+    environment = {"PATH": str(checkout / "bin"), "BIN": str(checkout / "bin")}
+    ran = subprocess.run(
+        [checkout / "clone" / ".ci" / "run", "-x"], env=environment, capture_output=True, text=True, cwd=checkout
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "run_all.sh --test -x"
+    assert ("BROWSER TESTS ARE SKIPPED" in ran.stderr) == (not installed)
 
 
 # --- profiles and notebooks -----------------------------------------------------------------------

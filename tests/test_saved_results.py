@@ -14,7 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCTS = ROOT / "results/products"
-REPORTED = {"01_data.ipynb", "02_category_baseline.ipynb", "07_product_attributes.ipynb"}
+REPORTED = {
+    "01_data.ipynb",
+    "02_category_baseline.ipynb",
+    "03_attribute_baseline.ipynb",
+    "07_product_attributes.ipynb",
+}
 PROFILES = [ROOT / "results/demo", PRODUCTS]
 
 
@@ -60,6 +65,18 @@ def test_the_single_task_category_is_above_the_project_seed():
     assert floor["accuracy"] < 0.2 and ours["ci_low"] <= ours["accuracy"] <= ours["ci_high"]
     classes = pd.read_csv(PRODUCTS / "tables/02_per_class.csv", keep_default_na=False)
     assert (classes["recall"] * classes["n_test"]).sum() / 6611 == pytest.approx(ours["accuracy"], abs=1e-4)
+
+
+def test_attributes_are_well_above_the_prior():
+    table = pd.read_csv(PRODUCTS / "tables/03_scores.csv").set_index("model")
+    ours, prior = table.loc["single task"], table.loc["prior"]
+    assert ours["split"] == "grouped" and ours["map"] > 5 * prior["map"]
+    assert ours["ci_low"] < ours["map"] < ours["ci_high"]
+    each = pd.read_csv(PRODUCTS / "tables/03_per_attribute.csv", keep_default_na=False)
+    known = each[each["n_test"] > 0]
+    assert known["average_precision"].astype(float).mean() == pytest.approx(ours["map"], abs=1e-4)
+    annotation = pd.read_csv(PRODUCTS / "tables/03_annotation_speed.csv")
+    assert (annotation["rows"] == 289_222).all() and (annotation["peak_mb"] < 2000).all()
 
 
 def test_published_figures_are_those_of_the_references(accuracy):

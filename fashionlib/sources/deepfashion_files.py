@@ -22,6 +22,7 @@ class DeepFashionImages(FolderImages):
     """Images below the folder that ``img/`` stands for; a location is a path as the annotation writes it."""
 
     def read(self, location: str) -> bytes:
+        """The bytes of the image that a list file names."""
         if not location.startswith(IMAGE_FOLDER):
             raise BadImage(f"{location}: the path does not begin with {IMAGE_FOLDER!r}")
         return super().read(location.removeprefix(IMAGE_FOLDER))

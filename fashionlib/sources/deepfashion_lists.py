@@ -37,9 +37,11 @@ class Rows:
         return len(self.words) // self.width
 
     def error(self, row: int, reason: str) -> CatalogueError:
+        """An error that names file and line of a row."""
         return CatalogueError(f"{self.path} line {self.first + int(row)}: {reason}")
 
     def column(self, k: int) -> Sequence[str]:
+        """The words of the k-th column."""
         return self.words[k :: self.width]
 
     def images(self) -> pd.Index:
@@ -146,6 +148,7 @@ def check_head(path: Path, first: str, second: str, header: str) -> int:
 
 
 def check_count(path: Path, said: int, rows: int) -> None:
+    """Raises ``CatalogueError`` unless there are as many rows as the first line says, and any."""
     if said != rows:
         raise CatalogueError(
             f"{path} line 1: it says {said:,} rows, but {rows:,} follow; the file is cut or was edited"

@@ -128,6 +128,7 @@ class ParquetImages:
         return " ".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in self.files)
 
     def read(self, location: str) -> bytes:
+        """The bytes of the image in a row of a parquet file, ``file#row``."""
         import pyarrow.parquet as pq
 
         name, row = location.rsplit("#", 1)

@@ -197,6 +197,7 @@ def _padded_boxes(table: pd.DataFrame) -> list[list[str]]:
 
 
 def write_categories(folder: Path) -> None:
+    """Write ``list_category_cloth.txt``: the categories and their kinds."""
     write_list(folder / "list_category_cloth.txt", CATEGORY_HEADER, KIND.items(), 15)
 
 

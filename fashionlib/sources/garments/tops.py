@@ -40,6 +40,7 @@ def neckline(g: Garment, m: dict[str, float]) -> list[tuple]:
 
 
 def body(g: Garment, m: dict[str, float]) -> list[tuple]:
+    """The outline of a top without its sleeves."""
     s, c, t = m["shoulder"], m["chest"], m["top"]
     middle = (m["armpit"] + m["hem"]) / 2
     return mirror([
@@ -49,6 +50,7 @@ def body(g: Garment, m: dict[str, float]) -> list[tuple]:
 
 
 def sleeves(g: Garment, m: dict[str, float], loose: float = 1.0) -> tuple[list[Part], list]:
+    """Both sleeves and their folds; none where a garment has none."""
     reach = REACH[g.sleeve] * (0.85 if g.fit == "small" else 1.0)
     if not reach:
         return [], []
@@ -113,6 +115,7 @@ def inside(m: dict[str, float], deep: float) -> list[Part]:
 
 
 def band(g: Garment, m: dict[str, float]) -> Part:
+    """The band along the neckline."""
     line = neckline(g, m)
     paint = "accent" if g.sporty else "plain"
     return Part(strokes=[([*flipped(line[::-1]), *line[1:]], 1.7)], paint=paint, tone=0.88, depth=0.3)

@@ -1,0 +1,140 @@
+"""Notebooks in a real browser: JupyterLab in a headless Chromium, run, uploaded to, and read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from browser import REPOSITORY, Notebook, find_chromium, lab_and_browser, with_parameters
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+SEARCH = REPOSITORY / "notebooks" / "09_catalogue_search.ipynb"
+READ = REPOSITORY / "results" / "demo" / "notebooks" / "07_product_attributes.ipynb"
+PATIENCE = 300  # seconds; a machine may be busy
+
+SMALL = """import io
+import ipywidgets
+import numpy as np
+from IPython.display import display
+from PIL import Image
+
+button, output = ipywidgets.FileUpload(accept="image/*"), ipywidgets.Output()
+
+
+def show(change):
+    photo = Image.open(io.BytesIO(bytes(change["new"][0]["content"])))
+    with output:
+        print("most similar:", photo.size, np.asarray(photo).mean(axis=(0, 1)).round())
+        display(photo)
+
+
+button.observe(show, "value")
+display(button, output)"""
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """One server and one browser for all tests here: (lab, browser)."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no browser test: Playwright is not installed")
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "notebooks").mkdir()
+    for table in (REPOSITORY / "notebooks").glob("*.csv"):
+        shutil.copy(table, folder / "notebooks")
+    with sync_api.sync_playwright() as playwright:
+        chromium = find_chromium(playwright)
+        if chromium is None:
+            pytest.skip("NO BROWSER TEST: there is no Chromium (Debian: apt install chromium)")
+        with lab_and_browser(folder / "notebooks", folder / "jupyter", playwright, chromium) as running:
+            yield running
+
+
+@pytest.fixture
+def screenshots(request, tmp_path) -> Path:
+    """Where pictures of the pages go: ``--screenshots DIR``, else nowhere in particular."""
+    return Path(request.config.getoption("--screenshots") or tmp_path)
+
+
+@pytest.fixture
+def opened(session):
+    """Opens a notebook in a page of its own, which is closed after the test."""
+    lab, browser = session
+    pages = []
+
+    def open_notebook(name: str, content: dict) -> Notebook:
+        (lab.folder / name).write_text(json.dumps(content), encoding="utf-8")
+        notebook = Notebook(browser, lab, name, PATIENCE)
+        pages.append(notebook.page)
+        return notebook
+
+    yield open_notebook
+    for page in pages:
+        page.close()
+
+
+def small_notebook() -> dict:
+    cells = [nbformat.v4.new_markdown_cell("# A photo"), nbformat.v4.new_code_cell(SMALL)]
+    cells.append(nbformat.v4.new_code_cell("print('the last cell')"))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def test_a_photo_goes_from_the_reader_to_the_kernel_and_back(opened, tmp_path):
+    notebook = opened("small.ipynb", small_notebook())
+    notebook.run_all()
+    Image.fromarray(np.full((80, 60, 3), (200, 30, 40), np.uint8)).save(tmp_path / "a photo.png")
+    notebook.upload(tmp_path / "a photo.png")
+    notebook.wait_for_output("most similar: (60, 80) [200.  30.  40.]")
+    assert "the last cell" in notebook.text() and notebook.figure_widths() == [60]
+    assert "Error displaying widget" not in notebook.text()
+
+
+def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_path, screenshots):
+    smoke = yaml.safe_load((REPOSITORY / "notebooks/profiles/smoke.yaml").read_text())
+    given = smoke | {"profile": "interactive", "results_root": str(tmp_path / "results")}
+    notebook = opened(SEARCH.name, with_parameters(SEARCH, **given))
+    notebook.run_all()
+    widths = notebook.figure_widths()
+    assert len(widths) > 2 and all(width > 0 for width in widths)
+
+    draw_photo(tmp_path / "my photo.jpg")
+    notebook.upload(tmp_path / "my photo.jpg")
+    said = notebook.wait_for_output("most similar to my photo.jpg")
+    answer = notebook.page.locator(".widget-output")
+    answer.locator("img").wait_for()
+    assert notebook.figure_widths()[-1] > 0
+    tags = answer.locator("table")
+    assert "articleType" in tags.locator("thead").inner_text() and "my photo.jpg" in tags.locator("tbody").inner_text()
+    assert "Error displaying widget" not in notebook.text() and said.is_visible()
+    notebook.photograph(screenshots / "09_catalogue_search.png", showing=notebook.page.locator(".widget-upload"))
+
+
+def draw_photo(path: Path) -> None:
+    """A drawn garment that no catalogue here has."""
+    from fashionlib.sources import open_catalogue
+
+    catalogue = open_catalogue("synthetic", items=3, seed=99, size=(120, 160))
+    Image.fromarray(np.asarray(catalogue.images.read(catalogue.table["image"].iloc[0]))).save(path)
+
+
+def test_an_executed_notebook_can_be_read(opened, screenshots):
+    book = json.loads(READ.read_text(encoding="utf-8"))
+    notebook = opened(READ.name, book)
+    wanted = [
+        line.lstrip("# ").replace("`", "").strip()
+        for cell in book["cells"]
+        if cell["cell_type"] == "markdown"
+        for line in "".join(cell["source"]).splitlines()
+        if line.startswith("#")
+    ]
+    assert len(wanted) > 5 and notebook.headings() == wanted
+    outputs = [output.get("data", {}) for cell in book["cells"] for output in cell.get("outputs", [])]
+    widths = notebook.figure_widths()
+    assert len(widths) == sum("image/png" in data for data in outputs) > 5
+    assert all(width > 0 for width in widths)
+    assert "Error displaying widget" not in notebook.text()
+    figures = notebook.page.locator(".jp-OutputArea-output img")
+    notebook.photograph(screenshots / "07_product_attributes.png", showing=figures.first)
