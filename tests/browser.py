@@ -101,8 +101,13 @@ class Notebook:
         self.page.set_default_timeout(patience * 1000)
         self.page.goto(f"{lab.url}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={lab.token}")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(state="attached")
+        self.wait_until_idle()
         self.page.keyboard.press("Control+b")  # the list of files is in the way of a picture
+
+    def wait_until_idle(self) -> None:
+        """Return when the kernel is connected and has nothing to do. Before that Run All Cells does nothing, though the
+        sign above the notebook says idle; the line at the bottom tells the truth."""
+        self.page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
 
     def run_all(self) -> None:
         """Run > Run All Cells. Returns when all have run; raises ``AssertionError`` with what a cell raised."""

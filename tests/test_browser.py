@@ -105,6 +105,7 @@ def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_pa
     said = notebook.wait_for_output("most similar to my photo.jpg")
     answer = notebook.page.locator(".widget-output")
     answer.locator("img").wait_for()
+    notebook.wait_until_idle()
     assert notebook.figure_widths()[-1] > 0
     tags = answer.locator("table")
     assert "articleType" in tags.locator("thead").inner_text() and "my photo.jpg" in tags.locator("tbody").inner_text()
