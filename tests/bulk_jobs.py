@@ -70,6 +70,7 @@ def wait():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     how, shard, *arguments = sys.argv[1:]
     stop_in_shard(int(shard), {"kill": kill, "wait": wait}[how])
     sys.exit(main(["tag", *arguments]))

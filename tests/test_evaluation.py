@@ -143,6 +143,7 @@ def test_majority_table_by_hand():
 
 def test_predict_covers_each_row_once_in_order_whatever_the_batch(trained):
     model, data = trained
+    model.train()
     whole = predict(model, data, "train", precision="fp32")
     assert whole.rows.tolist() == list(range(32))
     parts = predict(model, data, "train", batch_size=5, precision="fp32")

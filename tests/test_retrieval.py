@@ -99,6 +99,7 @@ ROWS = np.array([3, 40, 0, 17, 47])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_embeddings_are_what_the_model_predicts(trained, mirror):
     model, data = trained
+    model.train()
     expected = predict(model, data, ROWS, mirror=mirror, tasks=("item",), precision="fp32").activations["item"]
     found = embed(model, data, ROWS, mirror=mirror, precision="fp32")
     assert found.dtype == np.float32 and found.shape == (5, 16)
