@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .checkpoints import model_id
 from .progress import progress
 from .shards import METADATA, BulkError, Job, Shard, count, cut, join, sha256, write_manifest
 from .tagging import Rules
@@ -82,7 +82,7 @@ def tag_folder(
     Rules(top, threshold)
     job = Job(
         model=os.path.abspath(model_path),
-        model_id=_model_id(model_path),
+        model_id=model_id(model_path),
         folder=results[0].absolute().with_name(f"{results[0].name}.job"),
         options={"top": top, "threshold": threshold, "embeddings": embeddings is not None},
         batch_size=batch_size,
@@ -125,14 +125,6 @@ def _check(photos: str | Path, results: list[Path], engine: str, workers: int, s
     for path in results:
         if path.is_dir():
             raise ValueError(f"{path} is a folder; give the name of a parquet file")
-
-
-def _model_id(path: str | Path) -> str:
-    """As in a Tagger, without loading the model."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"model: there is no file {path}")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @contextmanager

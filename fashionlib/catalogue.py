@@ -138,6 +138,12 @@ class Catalogue:
         table = self.table.assign(split=np.asarray(assignment, dtype=object))
         return self._copy(table=table, facts={**self.facts, **facts})
 
+    def with_labels(self, column: str, rows: Sequence[int], values, **facts) -> Catalogue:
+        """The same images with other values of a column in some rows; classes are learned again."""
+        table = self.table.copy()
+        table.loc[rows, column] = values
+        return self._copy(table=table, facts={**self.facts, **facts})
+
     def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> Catalogue:
         """A copy without some rows, which are listed with their reasons in ``rejected``."""
         gone = pd.DataFrame(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from pathlib import Path
 
 import torch
 
-from .files import read_checkpoint, write_atomically
+from .files import file_sha256, read_checkpoint, write_atomically
 from .models import MultitaskModel, model_from_description
 
 FORMAT = "fashionlib model 1"
@@ -56,6 +55,14 @@ def _read_model(path: str | Path) -> dict:
     return content
 
 
+def model_id(path: str | Path) -> str:
+    """What a ``model.pth`` is known by in indexes and bulk jobs: the first 16 hex digits of its SHA-256. Raises
+    ``FileNotFoundError``."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"model: there is no file {path}")
+    return file_sha256(path)[:16]
+
+
 class CheckpointFolder:
     """The resumable states of a run, newest last: ``step_000012.pth`` with its SHA-256 beside it."""
 
@@ -71,7 +78,7 @@ class CheckpointFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step_{step:06d}.pth"
         write_atomically(path, lambda file: torch.save(state, file))
-        write_atomically(_sum_path(path), lambda file: file.write(_sha256(path).encode()))
+        write_atomically(_sum_path(path), lambda file: file.write(file_sha256(path).encode()))
         for old in self.paths()[: -self.keep]:
             _sum_path(old).unlink(missing_ok=True)
             old.unlink()
@@ -80,7 +87,7 @@ class CheckpointFolder:
         """The newest state that is whole, or None. A damaged one is passed over with a warning."""
         for path in reversed(self.paths()):
             try:
-                if _sum_path(path).read_text() != _sha256(path):
+                if _sum_path(path).read_text() != file_sha256(path):
                     raise ValueError(f"{path} does not match its checksum")
                 return read_checkpoint(path)
             except (ValueError, FileNotFoundError) as error:
@@ -98,8 +105,3 @@ class CheckpointFolder:
 
 def _sum_path(path: Path) -> Path:
     return path.with_suffix(".sha256")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -50,3 +51,9 @@ def write_atomically(path: Path, write) -> None:
 def write_json(path: Path, values) -> None:
     """Write plain values as indented JSON, whole or not at all."""
     write_atomically(path, lambda file: file.write(json.dumps(values, indent=2, sort_keys=False).encode() + b"\n"))
+
+
+def file_sha256(path: str | Path) -> str:
+    """Of a file's bytes, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

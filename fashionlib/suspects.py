@@ -150,7 +150,5 @@ def _level_above(catalogue: Catalogue, label: str, parent: str | None) -> str:
 
 def _with_values(data: ImageData, label: str, rows: Sequence[int], values, **facts) -> ImageData:
     """The same images with other values of a label in some rows, which is told in ``facts``."""
-    table = data.catalogue.table.copy()
-    table.loc[rows, label] = values
-    catalogue = data.catalogue._copy(table=table, facts={**data.catalogue.facts, **facts})  # classes are learned again
+    catalogue = data.catalogue.with_labels(label, rows, values, **facts)
     return ImageData(catalogue, data.pixels, data.position, data.folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +13,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 
-from .checkpoints import load_model
+from .checkpoints import load_model, model_id
 from .hardware import autocast, memory_format, resolve_precision
 from .images import BadImage
 from .models import MultitaskModel
@@ -67,10 +66,7 @@ class Tagger:
     def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "auto") -> Tagger:
         """The tagger of a ``model.pth``, on a GPU if there is one. Raises as ``checkpoints.load_model``, and
         ``ValueError`` for an unknown precision (``"auto"``, ``"bf16"``, ``"fp32"``)."""
-        model = load_model(path)
-        with open(path, "rb") as file:
-            model_id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return cls(model, model_id, device, precision)
+        return cls(load_model(path), model_id(path), device, precision)
 
     def tag(self, photos, top: int = 3, batch_size: int = 128, threshold: float = 0.5) -> pd.DataFrame:
         """One row per photo and label, in the order of the photos; of a Hierarchy, each level is a label.
