@@ -30,6 +30,7 @@ __all__ = [
     "histograms",
     "leave_one_out",
     "left_out",
+    "mean_cosine",
     "query_and_gallery",
     "rank",
     "ranking_differences",
@@ -114,6 +115,16 @@ def embed(
         return {what: F.normalize(sum(F.normalize(output.float(), dim=1) for output in outputs), dim=1)}
 
     return infer(model, data, rows, directions, batch_size, mirror, precision, what="embed")[what]
+
+
+def mean_cosine(embeddings: np.ndarray) -> float:
+    """The mean cosine of all pairs among unit-length embeddings (N, D), from -1 to 1. Near 1 an embedding has collapsed:
+    all images lie in one place, whatever a loss may say. NaN for fewer than two."""
+    number = len(embeddings)
+    if number < 2:
+        return float("nan")
+    total = embeddings.astype(np.float64).sum(axis=0)
+    return float((total @ total - number) / (number * (number - 1)))
 
 
 def save_embeddings(

@@ -88,6 +88,7 @@ def test_a_photo_goes_from_the_reader_to_the_kernel_and_back(opened, tmp_path):
     Image.fromarray(np.full((80, 60, 3), (200, 30, 40), np.uint8)).save(tmp_path / "a photo.png")
     notebook.upload(tmp_path / "a photo.png")
     notebook.wait_for_output("most similar: (60, 80) [200.  30.  40.]")
+    notebook.page.locator(".widget-output img").wait_for()
     assert "the last cell" in notebook.text() and notebook.figure_widths() == [60]
     assert "Error displaying widget" not in notebook.text()
 

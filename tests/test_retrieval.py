@@ -8,7 +8,16 @@ from tiny import NoFiles, tiny_data, tiny_model, tiny_table
 
 from fashionlib.catalogue import Catalogue, CatalogueError
 from fashionlib.evaluation import predict
-from fashionlib.retrieval import colour_histogram, embed, histograms, left_out, query_and_gallery, rank, save_embeddings
+from fashionlib.retrieval import (
+    colour_histogram,
+    embed,
+    histograms,
+    left_out,
+    mean_cosine,
+    query_and_gallery,
+    rank,
+    save_embeddings,
+)
 from fashionlib.tasks import Similarity
 
 
@@ -191,3 +200,12 @@ def test_colours_find_drawn_garments_again(garments):
     scores = rank(histograms(garments, query), histograms(garments, gallery), items[query], items[gallery]).scores()
     assert scores["n_excluded"] == 0 and scores["n_queries"] == len(query)
     assert scores["recall_at_1"] > 5 / len(gallery)
+
+
+def test_the_mean_cosine_is_that_of_all_pairs():
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(7, 3)) + 0.5
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
+    pairs = [float(embeddings[i] @ embeddings[j]) for i in range(7) for j in range(i)]
+    assert mean_cosine(embeddings) == pytest.approx(np.mean(pairs), abs=1e-6)
+    assert mean_cosine(embeddings[[0] * 5]) == pytest.approx(1, abs=1e-6) and np.isnan(mean_cosine(embeddings[:1]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,21 +14,22 @@ from ..labels import found_classes
 from ..ranking import leave_one_out
 from .base import Task
 
-LOSSES = ("triplet", "multi-similarity", "proxy-anchor")
+LOSSES = ("selective-triplet", "triplet", "multi-similarity", "proxy-anchor")
 MINING = ("batch-hard", "semi-hard")
 
 
 @dataclass(frozen=True)
 class Similarity(Task):
-    """Images of one item lie close together in a unit-length embedding; losses and miners are those of
-    pytorch-metric-learning, on cosine similarity.
+    """Images of one item lie close together in a unit-length embedding; miners and losses are those of
+    pytorch-metric-learning, on cosine similarity, the selective triplet loss excepted.
 
     Parameters
     ----------
     dimension: of the embedding.
-    margin: between the similarity of a positive and a negative pair, for the triplet loss.
-    loss_function: ``"triplet"`` (Schroff et al., 2015), ``"multi-similarity"`` (Wang et al., 2019) or
-        ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
+    margin: between the similarity of a positive and a negative pair, for the triplet losses.
+    loss_function: ``"selective-triplet"`` (Xuan et al., 2020; see ``selective_triplet_loss``), ``"triplet"`` (Schroff et
+        al., 2015), which collapses easily where the hardest negatives are mined, ``"multi-similarity"`` (Wang et al.,
+        2019) or ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
     mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image;
         Hermans et al., 2017) or ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
     items: of the training table, learned for proxies only.
@@ -36,7 +38,7 @@ class Similarity(Task):
     dimension: int = 128
     margin: float = 0.2
     evaluated: bool = True
-    loss_function: str = "triplet"
+    loss_function: str = "selective-triplet"
     mining: str = "batch-hard"
     items: tuple[str, ...] = ()
 
@@ -83,6 +85,8 @@ class Similarity(Task):
             miner = miners.TripletMarginMiner(self.margin, "semihard", distance=cosine)
         else:
             miner = miners.BatchHardMiner(distance=cosine)
+        if self.loss_function == "selective-triplet":
+            return selective_triplet_loss(output, miner(output, target), self.margin)
         return losses.TripletMarginLoss(self.margin, distance=cosine)(output, target, miner(output, target))
 
     def activate(self, output):
@@ -103,6 +107,24 @@ class Similarity(Task):
         if len(np.unique(items)) == len(items):
             return {self.name: {"recall_at_1": float("nan")}}
         return {self.name: {"recall_at_1": leave_one_out(embeddings, items, ks=(1,)).scores()["recall_at_1"]}}
+
+
+def selective_triplet_loss(output: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
+    """The triplet loss that does not collapse under hard negatives: "Hard negative examples are hard, but useful" (Xuan,
+    Stylianou, Liu, Pless, 2020), with a margin where they have a softmax.
+
+    output (B, D) of any length; triplets: numbers of anchors, positives and negatives, (T,) each. Where the negative is
+    more similar than the positive, on the unit sphere pulling the positive drags the near negative along, until all
+    images lie in one place; there only the negative is pushed away, by its similarity to the anchor. The other triplets
+    count as usual, max(0, s_an - s_ap + margin). The mean over all of them; zero where there are none.
+    """
+    if len(triplets[0]) == 0:
+        return output.sum() * 0.0
+    unit = F.normalize(output, dim=1)
+    anchor, positive, negative = (unit[numbers] for numbers in triplets)
+    to_positive, to_negative = (anchor * positive).sum(1), (anchor * negative).sum(1)
+    usual = F.relu(to_negative - to_positive + margin)
+    return torch.where(to_negative > to_positive, to_negative, usual).mean()
 
 
 class ProxyHead(nn.Module):
