@@ -118,8 +118,8 @@ def embed(
 
 
 def mean_cosine(embeddings: np.ndarray) -> float:
-    """The mean cosine of all pairs among unit-length embeddings (N, D), from -1 to 1. Near 1 an embedding has collapsed:
-    all images lie in one place, whatever a loss may say. NaN for fewer than two."""
+    """The mean cosine of all pairs among unit-length embeddings (N, D), from -1 to 1; NaN for fewer than two. Near 1 an
+    embedding has collapsed: all images lie in one place, whatever a loss may say."""
     number = len(embeddings)
     if number < 2:
         return float("nan")

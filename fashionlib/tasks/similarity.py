@@ -27,9 +27,9 @@ class Similarity(Task):
     ----------
     dimension: of the embedding.
     margin: between the similarity of a positive and a negative pair, for the triplet losses.
-    loss_function: ``"selective-triplet"`` (Xuan et al., 2020; see ``selective_triplet_loss``), ``"triplet"`` (Schroff et
-        al., 2015), which collapses easily where the hardest negatives are mined, ``"multi-similarity"`` (Wang et al.,
-        2019) or ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
+    loss_function: ``"selective-triplet"`` (Xuan et al., 2020; see ``selective_triplet_loss``), ``"triplet"`` (Schroff
+        et al., 2015), which collapses easily where the hardest negatives are mined, ``"multi-similarity"`` (Wang et
+        al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
     mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image;
         Hermans et al., 2017) or ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
     items: of the training table, learned for proxies only.
@@ -110,8 +110,8 @@ class Similarity(Task):
 
 
 def selective_triplet_loss(output: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
-    """The triplet loss that does not collapse under hard negatives: "Hard negative examples are hard, but useful" (Xuan,
-    Stylianou, Liu, Pless, 2020), with a margin where they have a softmax.
+    """The triplet loss that does not collapse under hard negatives: "Hard negative examples are hard, but useful"
+    (Xuan, Stylianou, Liu, Pless, 2020), with a margin where they have a softmax.
 
     output (B, D) of any length; triplets: numbers of anchors, positives and negatives, (T,) each. Where the negative is
     more similar than the positive, on the unit sphere pulling the positive drags the near negative along, until all
