@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler, WeightedRandomSampler
 
+from .tasks.similarity import metric_learning
+
 
 class Order:
     """The batches of one epoch as row numbers.
@@ -82,10 +84,10 @@ class ItemOrder(Order):
             )
 
     def draw(self, rng):
-        from pytorch_metric_learning.samplers import MPerClassSampler
-        from pytorch_metric_learning.utils import common_functions
-
-        sampler = MPerClassSampler(self.items, self.per_item, self.batch_size, len(self) * self.batch_size)
+        common_functions = metric_learning("utils.common_functions")
+        samplers = metric_learning("samplers")
+        images = len(self) * self.batch_size
+        sampler = samplers.MPerClassSampler(self.items, self.per_item, self.batch_size, images)
         before = common_functions.NUMPY_RANDOM
         common_functions.NUMPY_RANDOM = np.random.RandomState(rng.integers(2**31))  # its only source of chance
         try:

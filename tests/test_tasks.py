@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -328,3 +329,12 @@ def test_proxies_belong_to_the_training_items_and_are_learned():
     head = task.head(8)
     task.loss(head(randn(4, 8)), torch.from_numpy(task.encode(table)), head=head).backward()
     assert head.loss.proxies.shape == (2, 4) and head.loss.proxies.grad.abs().sum() > 0
+
+
+def test_training_for_similarity_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    for part in ("distances", "losses", "miners", "samplers"):
+        monkeypatch.delitem(sys.modules, f"pytorch_metric_learning.{part}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'fashionlib\[retrieval\]'"):
+        Similarity("item").loss(randn(4, 3), torch.tensor([0, 0, 1, 1]))
+    assert Similarity("item").head(8)(randn(2, 8)).shape == (2, 128)  # a trained embedding does without

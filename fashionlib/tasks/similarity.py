@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -76,8 +78,7 @@ class Similarity(Task):
         return self._pair_loss(output, target)
 
     def _pair_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        from pytorch_metric_learning import distances, losses, miners
-
+        distances, losses, miners = map(metric_learning, ("distances", "losses", "miners"))
         if self.loss_function == "multi-similarity":
             return losses.MultiSimilarityLoss()(output, target, miners.MultiSimilarityMiner()(output, target))
         cosine = distances.CosineSimilarity()
@@ -109,6 +110,17 @@ class Similarity(Task):
         return {self.name: {"recall_at_1": leave_one_out(embeddings, items, ks=(1,)).scores()["recall_at_1"]}}
 
 
+def metric_learning(part: str) -> ModuleType:
+    """A module of pytorch-metric-learning, which training for similarity needs (using a trained embedding does not).
+    Raises ``ModuleNotFoundError`` that says what to install."""
+    try:
+        return import_module(f"pytorch_metric_learning.{part}")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"training for similarity needs pytorch-metric-learning ({error}): pip install 'fashionlib[retrieval]'"
+        ) from error
+
+
 def selective_triplet_loss(output: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
     """The triplet loss that does not collapse under hard negatives: "Hard negative examples are hard, but useful"
     (Xuan, Stylianou, Liu, Pless, 2020), with a margin where they have a softmax.
@@ -132,10 +144,8 @@ class ProxyHead(nn.Module):
 
     def __init__(self, linear: nn.Linear, items: int):
         super().__init__()
-        from pytorch_metric_learning import losses
-
         self.linear = linear
-        self.loss = losses.ProxyAnchorLoss(items, linear.out_features)
+        self.loss = metric_learning("losses").ProxyAnchorLoss(items, linear.out_features)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.linear(features)
