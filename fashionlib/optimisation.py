@@ -50,8 +50,8 @@ def freeze(model: MultitaskModel, stage: Stage) -> None:
     if stage.train not in ("all", "heads"):
         model.trunk.eval()
     if stage.freeze_norms:
-        for module in model.body.modules():
-            if isinstance(module, nn.BatchNorm2d):
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.eval()
 
 

@@ -8,7 +8,6 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,22 +15,22 @@ from ..labels import found_classes
 from ..ranking import leave_one_out
 from .base import Task
 
-LOSSES = ("selective-triplet", "triplet", "multi-similarity", "proxy-anchor")
+LOSSES = ("triplet", "multi-similarity", "proxy-anchor")
 MINING = ("batch-hard", "semi-hard")
 
 
 @dataclass(frozen=True)
 class Similarity(Task):
-    """Images of one item lie close together in a unit-length embedding; miners and losses are those of
-    pytorch-metric-learning, on cosine similarity, the selective triplet loss excepted.
+    """Images of one item lie close together in a unit-length embedding; losses and miners are those of
+    pytorch-metric-learning.
 
     Parameters
     ----------
     dimension: of the embedding.
-    margin: between the similarity of a positive and a negative pair, for the triplet losses.
-    loss_function: ``"selective-triplet"`` (Xuan et al., 2020; see ``selective_triplet_loss``), ``"triplet"`` (Schroff
-        et al., 2015), which collapses easily where the hardest negatives are mined, ``"multi-similarity"`` (Wang et
-        al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020), which learns a proxy for every training item.
+    margin: between the Euclidean distances of a positive and a negative pair (0 to 2), for the triplet loss.
+    loss_function: ``"triplet"`` (Schroff et al., 2015; on plain, not squared, distances, with which it collapses less:
+        Hermans et al., 2017), ``"multi-similarity"`` (Wang et al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020),
+        which learns a proxy for every training item.
     mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image;
         Hermans et al., 2017) or ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
     items: of the training table, learned for proxies only.
@@ -40,7 +39,7 @@ class Similarity(Task):
     dimension: int = 128
     margin: float = 0.2
     evaluated: bool = True
-    loss_function: str = "selective-triplet"
+    loss_function: str = "triplet"
     mining: str = "batch-hard"
     items: tuple[str, ...] = ()
 
@@ -63,9 +62,12 @@ class Similarity(Task):
         return codes[len(first) :].astype(np.int64)
 
     def head(self, features):
-        """The embedding before normalisation."""
-        linear = nn.Linear(features, self.dimension)
-        return ProxyHead(linear, len(self.items)) if self.loss_function == "proxy-anchor" else linear
+        """The embedding before it is brought to unit length: a linear layer on standardised features. Pooled features
+        are all positive, so that without this any two images would begin with nearly the same direction."""
+        embedding = nn.Sequential(nn.BatchNorm1d(features), nn.Linear(features, self.dimension))
+        if self.loss_function == "proxy-anchor":
+            return ProxyHead(embedding, len(self.items), self.dimension)
+        return embedding
 
     def loss(self, output, target, smoothing=0.0, head=None):
         """output (B, D) before normalisation, target (B,); zero where a batch has no pair of the same item."""
@@ -81,14 +83,12 @@ class Similarity(Task):
         distances, losses, miners = map(metric_learning, ("distances", "losses", "miners"))
         if self.loss_function == "multi-similarity":
             return losses.MultiSimilarityLoss()(output, target, miners.MultiSimilarityMiner()(output, target))
-        cosine = distances.CosineSimilarity()
+        euclidean = distances.LpDistance(normalize_embeddings=True, p=2)
         if self.mining == "semi-hard":
-            miner = miners.TripletMarginMiner(self.margin, "semihard", distance=cosine)
+            miner = miners.TripletMarginMiner(self.margin, "semihard", distance=euclidean)
         else:
-            miner = miners.BatchHardMiner(distance=cosine)
-        if self.loss_function == "selective-triplet":
-            return selective_triplet_loss(output, miner(output, target), self.margin)
-        return losses.TripletMarginLoss(self.margin, distance=cosine)(output, target, miner(output, target))
+            miner = miners.BatchHardMiner(distance=euclidean)
+        return losses.TripletMarginLoss(self.margin, distance=euclidean)(output, target, miner(output, target))
 
     def activate(self, output):
         """Embeddings (B, D), unit length."""
@@ -121,31 +121,13 @@ def metric_learning(part: str) -> ModuleType:
         ) from error
 
 
-def selective_triplet_loss(output: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
-    """The triplet loss that does not collapse under hard negatives: "Hard negative examples are hard, but useful"
-    (Xuan, Stylianou, Liu, Pless, 2020), with a margin where they have a softmax.
-
-    output (B, D) of any length; triplets: numbers of anchors, positives and negatives, (T,) each. Where the negative is
-    more similar than the positive, on the unit sphere pulling the positive drags the near negative along, until all
-    images lie in one place; there only the negative is pushed away, by its similarity to the anchor. The other triplets
-    count as usual, max(0, s_an - s_ap + margin). The mean over all of them; zero where there are none.
-    """
-    if len(triplets[0]) == 0:
-        return output.sum() * 0.0
-    unit = F.normalize(output, dim=1)
-    anchor, positive, negative = (unit[numbers] for numbers in triplets)
-    to_positive, to_negative = (anchor * positive).sum(1), (anchor * negative).sum(1)
-    usual = F.relu(to_negative - to_positive + margin)
-    return torch.where(to_negative > to_positive, to_negative, usual).mean()
-
-
 class ProxyHead(nn.Module):
-    """A linear embedding, and the proxies that its loss pulls it to."""
+    """An embedding, and the proxies that its loss pulls it to."""
 
-    def __init__(self, linear: nn.Linear, items: int):
+    def __init__(self, embedding: nn.Module, items: int, dimension: int):
         super().__init__()
-        self.linear = linear
-        self.loss = metric_learning("losses").ProxyAnchorLoss(items, linear.out_features)
+        self.embedding = embedding
+        self.loss = metric_learning("losses").ProxyAnchorLoss(items, dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.linear(features)
+        return self.embedding(features)
