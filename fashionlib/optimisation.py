@@ -45,12 +45,14 @@ def freeze(model: MultitaskModel, stage: Stage) -> None:
         in_head = name.startswith(("heads.", "trunk."))
         chosen = name.startswith(f"heads.{stage.train}.")
         parameter.requires_grad_(stage.train == "all" or chosen or (stage.train == "heads" and in_head))
+    for name, head in model.heads.items():  # the statistics of a head are those of the stages it learns in
+        head.train(stage.train in ("all", "heads", name) and (stage.tasks is None or name in stage.tasks))
     if stage.train != "all":
         model.body.eval()
     if stage.train not in ("all", "heads"):
         model.trunk.eval()
     if stage.freeze_norms:
-        for module in model.modules():
+        for module in (*model.body.modules(), *model.heads.modules()):
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.eval()
 

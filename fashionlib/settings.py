@@ -104,7 +104,7 @@ class Stage:
     train: ``"all"``, ``"heads"`` (the backbone is frozen, batch-norm statistics included), or the name of one head.
     learning_rate: peak of this stage's schedule; None takes the settings'.
     sampler: of this stage's batches; None takes the settings'.
-    freeze_norms: batch norms keep and use the statistics they have, also where their layers learn.
+    freeze_norms: the batch norms of backbone and heads keep and use the statistics they have, also where these learn.
     """
 
     name: str

@@ -238,7 +238,7 @@ def test_one_head_learns_alone_and_the_trunk_stays_as_it_is(data, tmp_path):
     run = fit(model, data, replace(SETTINGS, per_item=2, ema_decay=0), tmp_path / "run", [stage])
     after = run.model.state_dict()
     changed = {name for name in after if not torch.equal(after[name], before[name])}
-    assert changed == {"heads.item.weight", "heads.item.bias"}
+    assert changed == {name for name in after if name.startswith("heads.item.")}
 
 
 def test_a_stage_knows_its_samplers_and_earlier_stages_are_described_as_before():
