@@ -11,6 +11,8 @@ from torch import nn
 from fashionlib.optimisation import LossWeights, WeightAverage, freeze, learning_rate_at, make_optimizer
 from fashionlib.settings import Settings, Stage
 
+NORMS = nn.BatchNorm1d | nn.BatchNorm2d
+
 
 def rates(schedule, steps=200, peak=0.2):
     return np.array([learning_rate_at(step, steps, Settings(schedule=schedule), peak) for step in range(steps + 1)])
@@ -84,7 +86,7 @@ def test_norms_and_biases_have_no_weight_decay(name):
     model = tiny_model(tiny_data())
     optimizer = make_optimizer([model], Settings(optimizer=name, weight_decay=0.01), 0.1)
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    norms = {id(p) for module in model.modules() if isinstance(module, nn.BatchNorm2d) for p in module.parameters()}
+    norms = {id(p) for module in model.modules() if isinstance(module, NORMS) for p in module.parameters()}
     for parameter_name, parameter in model.named_parameters():
         spared = id(parameter) in norms or parameter_name.endswith("bias")
         assert decay.pop(id(parameter)) == (0.0 if spared else 0.01), parameter_name
