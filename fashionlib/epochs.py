@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from .batches import Batches, loader
 from .hardware import autocast
 from .models import MultitaskModel
 from .optimisation import LossWeights, freeze, learning_rate_at
-from .orders import MixedOrder, Order, SharedOrder
+from .orders import Order, SharedOrder
 from .processes import copy_from_main, mean_over_processes, process_count, process_number
 from .progress import progress
 from .runs import State
@@ -48,7 +49,8 @@ def train_epoch(
 ) -> dict[str, float]:
     """One pass over the training split. Returns the mean loss of each task, the last learning rate, and the speed.
 
-    What is random depends on the seed, the epoch and the sample alone, so an epoch can be run again after a crash.
+    What is random depends on the seed, the epoch and the sample alone (and, where an order may draw an image several
+    times, on which draw it is), so an epoch can be run again after a crash.
     ``step`` is the training step of one of several processes; each takes its share of every batch. Statistics of batch
     norms are those of the main process.
     """
@@ -59,7 +61,6 @@ def train_epoch(
     order.epoch = state.epoch
     shared = step is not None and process_count() > 1
     mine = SharedOrder(order, process_number(), process_count()) if shared else order
-    again = len(batches) if isinstance(order, MixedOrder) else 0  # an image that comes again looks different
     torch.manual_seed(settings.seed * 1_000_003 + state.epoch)  # dropout
     freeze(model, stage)
     forward = step or TrainingStep(model, state.loss_weights)
@@ -68,7 +69,10 @@ def train_epoch(
     started = time.perf_counter()
     with progress(total=len(order), what=f"epoch {state.epoch + 1}", unit="step") as bar:
         for k, batch in enumerate(loader(batches, mine, settings.workers, pin=device.type == "cuda")):
-            samples = batch.rows.numpy() + k * again
+            samples = batch.rows.numpy()
+            if order.repeats:  # an image that comes again looks different
+                first = (k * process_count() + process_number()) * len(samples)
+                samples = samples + len(batches) * (first + np.arange(len(samples)))
             noise = uniform_numbers(settings.seed, state.epoch, samples, augment.draws)
             batch = batch.to(device)
             rate = learning_rate_at(state.stage_epoch * len(order) + k, steps, settings, peak)

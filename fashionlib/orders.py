@@ -16,8 +16,11 @@ class Order:
     """The batches of one epoch as row numbers.
 
     With a seed the rows are shuffled, by (seed, epoch) alone, and an incomplete last batch is left out unless it is
-    the only one (batch norm needs more than a few images); without, every row comes once, in order.
+    the only one (batch norm needs more than a few images); without, every row comes once, in order. ``repeats`` says
+    that a row may come several times in an epoch.
     """
+
+    repeats = False
 
     def __init__(self, rows: np.ndarray, batch_size: int, seed: int | None = None, epoch: int = 0):
         self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, epoch
@@ -52,6 +55,8 @@ class BalancedOrder(Order):
     """Each class of a label comes equally often: rows are drawn with replacement, by the inverse of how many have their
     class. Rows whose label is missing are not drawn."""
 
+    repeats = True
+
     def __init__(self, rows: np.ndarray, classes: np.ndarray, batch_size: int, seed: int):
         super().__init__(rows[classes >= 0], batch_size, seed)
         classes = classes[classes >= 0]
@@ -69,6 +74,8 @@ class ItemOrder(Order):
 
     Raises ``ValueError`` if the batch cannot be divided so, or if there are too few items to fill it.
     """
+
+    repeats = True
 
     def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
         if per_item < 2 or batch_size % per_item:
@@ -106,6 +113,8 @@ class ItemOrder(Order):
 class MixedOrder(Order):
     """Each batch joins one of ``labels``, shuffled images, and one of ``items``, several images of each item. An epoch
     is one pass of the first; the second is gone through again, in another order, as often as it takes."""
+
+    repeats = True
 
     def __init__(self, labels: Order, items: ItemOrder):
         rows = np.union1d(labels.rows, items.rows)

@@ -3,7 +3,7 @@ each other, and the neighbours of a photo."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -113,16 +113,21 @@ def duplicate_groups_figure(data: ImageData, groups: pd.DataFrame, n: int = 6, i
 
 @style()
 def neighbours_figure(
-    photo: np.ndarray, tags: pd.DataFrame, images: np.ndarray, neighbours: pd.DataFrame, labels: Sequence[str] = ()
+    photo: np.ndarray,
+    tags: pd.DataFrame,
+    images: np.ndarray,
+    neighbours: pd.DataFrame,
+    labels: Sequence[str] = (),
+    filtered: Collection[str] = (),
 ) -> Figure:
     """A photo (H, W, 3) uint8 with its tags, beside its most similar items.
 
     ``tags`` are those of the one photo (of ``Tagger.tag``; columns task, label, confidence), each a bar as long as its
     confidence. ``neighbours`` has a row for each of ``images`` (K, H, W, 3) uint8, the most similar first, with the
     columns ``similarity`` and ``labels``; these are written below the image, vermilion and after a cross where they
-    differ from the tag of that name.
+    differ from the tag of that name - unless it is one of ``filtered``, which were asked for.
     """
-    tagged = dict(zip(tags["task"], tags["label"], strict=True))
+    tagged = {task: tag for task, tag in zip(tags["task"], tags["label"], strict=True) if task not in filtered}
     left, columns = 2.3, 4
     cell = (TEXT_WIDTH - left) / columns
     width = cell * 0.9

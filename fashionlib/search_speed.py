@@ -54,24 +54,26 @@ def extrapolate(
 ) -> pd.DataFrame:
     """Every cost of ``measure`` in a row of its own for each size, and what it would be at the sizes ``to``.
 
-    Columns cost, items, value, exponent and ``measured``, False for a row that is extrapolated. A power law, value =
-    a * items**exponent, is fitted to each cost by least squares on the logarithms: an exponent of 1 is a cost that
-    doubles with the items. It knows nothing of what happens on the way, such as memory that no longer suffices, and a
-    constant part makes the exponent of small sizes too low.
+    Columns cost, items, value, fixed, per_million and ``measured``, False for a row that is extrapolated. Two parts,
+    neither below zero, are fitted to each cost by least squares on the relative errors: one that is there with any
+    number of items, and one that grows with them (``per_million`` items), as it does where everything is compared. It
+    knows nothing of what happens on the way, such as memory that no longer suffices.
 
     Raises ``ValueError`` for fewer than two sizes.
     """
+    from scipy.optimize import nnls
+
     if measured["items"].nunique() < 2:
         raise ValueError("a growth needs at least two sizes measured")
     parts = []
     for cost in costs:
         items, values = measured["items"].to_numpy(float), measured[cost].to_numpy(float)
-        exponent, constant = np.polyfit(np.log(items), np.log(values), 1)
+        fixed, each = nnls(np.stack([1 / values, items / values], axis=1), np.ones(len(values)))[0]
         there = pd.DataFrame({"items": measured["items"], "value": values, "measured": True})
-        beyond = np.exp(constant) * np.array(to, float) ** exponent
+        beyond = fixed + each * np.array(to, float)
         rows = pd.concat([there, pd.DataFrame({"items": list(to), "value": beyond, "measured": False})])
-        parts.append(rows.assign(cost=cost, exponent=exponent))
-    return pd.concat(parts, ignore_index=True)[["cost", "items", "value", "exponent", "measured"]]
+        parts.append(rows.assign(cost=cost, fixed=fixed, per_million=each * 1e6))
+    return pd.concat(parts, ignore_index=True)[["cost", "items", "value", "fixed", "per_million", "measured"]]
 
 
 def _one(vectors, table, queries, where, k, folder) -> dict[str, float]:

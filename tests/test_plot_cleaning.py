@@ -169,6 +169,9 @@ def test_neighbours_are_shown_beside_the_photo_and_its_tags(data, n):
     assert [bar.get_width() for bar in bars.patches] == [0.914, 0.5]
     assert said(bars) == ["kind", "shirt", "0.91", "colour", "red", "0.50"]
     assert not overlapping(figure)
+    asked = neighbours_figure(pixels[0], tags, pixels[1:], neighbours, ["kind", "colour"], {"colour": "blue"})
+    of_second = said([axes for axes in asked.axes if axes.images][2])
+    assert of_second[1:] == ["shirt", "blue"]  # what was asked for is no difference
 
 
 def test_many_tags_make_room(data):

@@ -38,16 +38,23 @@ def test_recall_counts_what_is_missed_and_forgives_ties():
     assert np.isnan(speed.recall([answer()], [answer()]))
 
 
-def test_the_extrapolation_follows_the_power_law_that_was_put_in():
+def test_the_extrapolation_finds_the_fixed_part_and_the_growth_that_were_put_in():
     items = np.array([1000, 4000, 16000])
-    measured = pd.DataFrame({"items": items, "query_ms": 3 + 0 * items, "insert_seconds": 2e-6 * items**1.5})
+    measured = pd.DataFrame({"items": items, "query_ms": 3 + 0 * items, "insert_seconds": 0.5 + 2e-4 * items})
     table = speed.extrapolate(measured, to=(64000, 10**6), costs=("query_ms", "insert_seconds"))
-    assert list(table) == ["cost", "items", "value", "exponent", "measured"]
+    assert list(table) == ["cost", "items", "value", "fixed", "per_million", "measured"]
     assert table["cost"].tolist() == ["query_ms"] * 5 + ["insert_seconds"] * 5
     assert table["items"].tolist() == [1000, 4000, 16000, 64000, 10**6] * 2
     assert table["measured"].tolist() == [True, True, True, False, False] * 2
-    assert table["exponent"].tolist() == pytest.approx([0] * 5 + [1.5] * 5)
+    assert table["fixed"].tolist() == pytest.approx([3] * 5 + [0.5] * 5)
+    assert table["per_million"].tolist() == pytest.approx([0] * 5 + [200] * 5, abs=1e-6)
     insert = table[table["cost"] == "insert_seconds"]["value"]
-    assert insert.tolist() == pytest.approx([2e-6 * n**1.5 for n in (1000, 4000, 16000, 64000, 10**6)])
+    assert insert.tolist() == pytest.approx([0.5 + 2e-4 * n for n in (1000, 4000, 16000, 64000, 10**6)])
     with pytest.raises(ValueError, match="at least two sizes"):
         speed.extrapolate(measured[:1])
+
+
+def test_a_cost_that_seems_to_fall_is_not_extrapolated_below_zero():
+    measured = pd.DataFrame({"items": [1000, 2000], "query_ms": [3.0, 2.0]})
+    beyond = speed.extrapolate(measured, costs=("query_ms",)).query("not measured")
+    assert (beyond["value"] > 2).all() and (beyond["per_million"] == 0).all()

@@ -184,7 +184,8 @@ def test_a_catalogue_that_has_no_task_of_the_model_is_refused(labels, items, tmp
         fit(tiny_model(items.only("item")), [items.only("item"), labels], SETTINGS, tmp_path / "run")
 
 
-def test_an_image_that_comes_again_in_an_epoch_looks_different(labels, items, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sampler", ["mixed", "items", "balanced"])
+def test_an_image_that_comes_again_in_an_epoch_looks_different(labels, items, tmp_path, monkeypatch, sampler):
     seen = []
     uniform = epochs.uniform_numbers
 
@@ -194,6 +195,11 @@ def test_an_image_that_comes_again_in_an_epoch_looks_different(labels, items, tm
 
     monkeypatch.setattr(epochs, "uniform_numbers", remember)
     shop = items.only("item")
-    fit(joint_model(labels, shop), [labels, shop], replace(MIXED, epochs=1), tmp_path / "run")
-    samples = np.concatenate(seen)
-    assert len(set(samples)) == len(samples) > len(set(samples % 78))  # 48 and 30 images
+    model, data = {
+        "mixed": (joint_model(labels, shop), [labels, shop]),
+        "items": (tiny_model(shop), [shop]),  # more of an item in a batch than the item has
+        "balanced": (tiny_model(labels), [labels]),
+    }[sampler]
+    fit(model, data, replace(MIXED, epochs=1, sampler=sampler, per_item=6), tmp_path / "run")
+    samples, images = np.concatenate(seen), sum(len(part.catalogue) for part in data)
+    assert len(set(samples)) == len(samples) > len(set(samples % images))
