@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from .attribute_metrics import best_thresholds, mean_average_precision, thresholded_scores
 from .evaluation import Predictions, predict_once
@@ -29,7 +30,7 @@ class Outcome:
     ----------
     metrics: the value of every metric.
     values: of the metrics that are means, one value per image or query (N,).
-    groups: (N,), what is resampled: images, or for retrieval items, whose queries go together.
+    groups: (N,), what is resampled: items, whose images go together, or images where no items are known.
     probabilities, truth: (N, C) of many-label predictions, whose ``map`` is resampled.
     """
 
@@ -40,9 +41,21 @@ class Outcome:
     truth: np.ndarray | None = None
 
 
-def label_outcome(predictions: Predictions, label: str) -> Outcome:
-    """Of a single label: accuracy, macro_f1, top3_accuracy, top5_accuracy, as ``accuracy_table`` counts them. Raises
-    ``ValueError`` for a label that was not predicted, or that no image has."""
+def sampling_units(table: pd.DataFrame) -> np.ndarray:
+    """What a bootstrap resamples (N,): the images of an item together, for they are easy or hard together, and an image
+    of no item alone."""
+    if "item" not in table:
+        return np.arange(len(table))
+    units = pd.factorize(table["item"])[0]
+    alone = units < 0
+    units[alone] = len(table) + np.arange(alone.sum())
+    return units
+
+
+def label_outcome(predictions: Predictions, label: str, units: np.ndarray | None = None) -> Outcome:
+    """Of a single label: accuracy, macro_f1, top3_accuracy, top5_accuracy, as ``accuracy_table`` counts them. ``units``
+    are those of the catalogue's rows (see ``sampling_units``); without them images are resampled. Raises ``ValueError``
+    for a label that was not predicted, or that no image has."""
     found = predictions.labels()
     if label not in found:
         raise ValueError(f"label {label!r} was not predicted; there are {', '.join(found) or 'none'}")
@@ -56,14 +69,18 @@ def label_outcome(predictions: Predictions, label: str) -> Outcome:
         best = np.argpartition(-probabilities, min(k, probabilities.shape[1]) - 1, axis=1)[:, :k]
         values[f"top{k}_accuracy"] = (best == truth[:, None]).any(1).astype(float)
     metrics = {**_means(values), "macro_f1": macro_f1(index, truth)}
-    return Outcome(metrics, values, predictions.rows[labelled])
+    return Outcome(metrics, values, _units(predictions.rows[labelled], units))
 
 
 def attribute_outcome(
-    predictions: Predictions, task: str = "attributes", thresholds: np.ndarray | None = None
+    predictions: Predictions,
+    task: str = "attributes",
+    thresholds: np.ndarray | None = None,
+    units: np.ndarray | None = None,
 ) -> Outcome:
-    """Of a many-label task: map, and with thresholds (C,), chosen on validation images, micro_f1 and macro_f1. Raises
-    ``ValueError`` for a task that was not predicted, or that no image has a label of."""
+    """Of a many-label task: map, and with thresholds (C,), chosen on validation images, micro_f1 and macro_f1;
+    ``units`` as in ``label_outcome``. Raises ``ValueError`` for a task that was not predicted, or that no image has a
+    label of."""
     if task not in predictions.activations:
         raise ValueError(f"task {task!r} was not predicted; there are {', '.join(predictions.activations) or 'none'}")
     probabilities, truth = predictions.activations[task], predictions.targets[task]
@@ -75,7 +92,7 @@ def attribute_outcome(
     if thresholds is not None:
         scores = thresholded_scores(probabilities, truth, thresholds)
         metrics |= {name: scores[name] for name in ("micro_f1", "macro_f1")}
-    return Outcome(metrics, {}, predictions.rows[labelled], probabilities, truth)
+    return Outcome(metrics, {}, _units(predictions.rows[labelled], units), probabilities, truth)
 
 
 def ranking_outcome(ranking: Ranking) -> Outcome:
@@ -86,9 +103,11 @@ def ranking_outcome(ranking: Ranking) -> Outcome:
 
 def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path) -> dict[str, Outcome]:
     """What a finished run reaches on the test images of every task, each in the catalogue that has it. Predictions are
-    kept in ``run_dir`` (see ``predict_once``); thresholds of many-label tasks are chosen on validation images."""
+    kept in ``run_dir`` (see ``predict_once``); thresholds of many-label tasks are chosen on validation images, and
+    without any there are none. Images of one item are resampled together."""
     outcomes = {}
     for part in data:
+        units = sampling_units(part.catalogue.table)
         tasks = [task for name, task in model.tasks.items() if name in part.catalogue.tasks and task.evaluated]
         labels = [task for task in tasks if not isinstance(task, Similarity)]
         seen = predict_once(model, part, "test", run_dir) if labels else None
@@ -98,12 +117,21 @@ def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path)
             if isinstance(task, Similarity):
                 outcomes[task.name] = ranking_outcome(_test_ranking(model, part, run_dir, task.name))
             elif isinstance(task, MultiLabel):
-                chosen = predict_once(model, part, "val", run_dir)
-                thresholds = best_thresholds(chosen.activations[task.name], chosen.targets[task.name])
-                outcomes[task.name] = attribute_outcome(seen, task.name, thresholds)
+                outcomes[task.name] = attribute_outcome(seen, task.name, _thresholds(model, part, run_dir, task), units)
             else:
-                outcomes |= {label: label_outcome(seen, label) for label in task.labels}
+                outcomes |= {label: label_outcome(seen, label, units) for label in task.labels}
     return outcomes
+
+
+def _thresholds(model: MultitaskModel, data: ImageData, run_dir: Path, task: MultiLabel) -> np.ndarray | None:
+    if not (data.catalogue.table["split"] == "val").any():
+        return None
+    chosen = predict_once(model, data, "val", run_dir)
+    return best_thresholds(chosen.activations[task.name], chosen.targets[task.name])
+
+
+def _units(rows: np.ndarray, units: np.ndarray | None) -> np.ndarray:
+    return rows if units is None else units[rows]
 
 
 def _test_ranking(model: MultitaskModel, data: ImageData, run_dir: Path, task: str) -> Ranking:

@@ -148,19 +148,19 @@ def stage_curves(histories: Mapping[str, Sequence[pd.DataFrame]], metrics: Mappi
 
 @style()
 def published_points(table: pd.DataFrame) -> Figure:
-    """Published figures beside ours, a panel for each metric, the best on top.
+    """Published figures beside ours, a panel for each task and metric, the best on top.
 
-    ``table`` has the columns method, metric, value, ours (bool) and comparable: False, for other test images or another
-    definition of the metric, is drawn hollow; a text that says on what the figure rests is written beside it.
+    ``table`` has the columns task, method, metric, value, ours (bool) and comparable: False, for other test images or
+    another definition of the metric, is drawn hollow; a text that says on what the figure rests is written beside it.
     """
-    metrics = list(dict.fromkeys(table["metric"]))
-    rows = [int((table["metric"] == metric).sum()) for metric in metrics]
+    parts = {panel: part for panel, part in table.groupby(["task", "metric"], sort=False)}
+    rows = [len(part) for part in parts.values()]
     size = (TEXT_WIDTH, sum(rows) * 0.19 + len(rows) * 0.5 + 0.5)
     figure, grid = plt.subplots(
-        len(metrics), 1, figsize=size, squeeze=False, height_ratios=[n + 0.6 for n in rows], layout="constrained"
+        len(parts), 1, figsize=size, squeeze=False, height_ratios=[n + 0.6 for n in rows], layout="constrained"
     )
-    for axes, metric in zip(grid[:, 0], metrics, strict=True):
-        part = table[table["metric"] == metric].sort_values("value", ascending=False, kind="stable")
+    for axes, ((task, metric), part) in zip(grid[:, 0], parts.items(), strict=True):
+        part = part.sort_values("value", ascending=False, kind="stable")
         for k, row in enumerate(part.itertuples()):
             _number(axes, k, f"{row.value:.3f}")
             look = OURS if row.ours else PUBLISHED
@@ -177,7 +177,7 @@ def published_points(table: pd.DataFrame) -> Figure:
             label.set_weight("bold" if ours else "normal")
         axes.set_ylim(len(part) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_title(_words(metric))
+        axes.set_title(f"{task}: {_words(metric)}")
         axes.margins(x=0.06)
         axes.grid()
     figure.supxlabel(OWN_SCALE, size=7, color=GREY)

@@ -1,4 +1,4 @@
-"""Transfer: does a network that was trained on one catalogue learn another one sooner?"""
+"""Transfer: does a network that was trained on one catalogue learn another one better in the same epochs?"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ EXPECTED = {
         "figures": {"losses", "training_curves", "topk_recall", "per_attribute", "montage"},
     },
     "04": {
-        "tables": {"query_and_gallery", "losses", "retrieval", "differences", "published", "ranking_speed"},
+        "tables": {"query_and_gallery", "losses", "retrieval", "differences", "crowd", "published", "ranking_speed"},
         "figures": {"items", "training_curves", "recall", "found", "map"},
     },
     "05": {
@@ -37,7 +37,8 @@ EXPECTED = {
         "figures": {"variants", "training_curves", "predictions"},
     },
     "06": {
-        "tables": {"budget", "stages", "levers", "comparison", "differences", "verdict", "stages_worth", "inference"},
+        "tables": {"budget", "stages", "levers", "comparison", "differences", "verdict"}
+        | {"stages_worth", "as_long", "inference"},
         "figures": {"stages", "comparison", "differences", "predictions", "found"},
     },
     "07": {
@@ -46,7 +47,7 @@ EXPECTED = {
     },
     "08": {
         "tables": {"comparison", "full_size", "published"},
-        "figures": {"comparison", "differences", "published"},
+        "figures": {"comparison", "differences"},
     },
     "09": {
         "tables": {"tags", "calibration", "index", "index_growth", "tagging_speed", "judged", "planted", "suspects"}

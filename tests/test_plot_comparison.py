@@ -179,6 +179,7 @@ def test_published_points_are_sorted_and_ours_stand_out():
         ("a paper", "map_at_r", 0.5, "official query and gallery; second-hand", False),
     ]
     table = pd.DataFrame(rows, columns="method metric value comparable ours".split())
+    table.insert(0, "task", ["category"] * 3 + ["retrieval"])
     figure = published_points(table)
     accuracy, retrieval = figure.axes
     assert points(accuracy) == [(0.9, 0, "o"), (0.8, 1, "D"), (0.7, 2, "o")]
@@ -188,7 +189,7 @@ def test_published_points_are_sorted_and_ours_stand_out():
     assert same_color(faces[0], "white") and same_color(faces[1], VERMILION) and same_color(faces[2], BLUE)
     assert said(accuracy) == ["0.900", "0.800", "0.700"]
     assert said(retrieval) == ["0.500", "official query and gallery; second-hand"]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["accuracy", "mAP@R"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["category: accuracy", "retrieval: mAP@R"]
     assert legend(figure) == ["ours", "published", "not comparable"]
     assert_inside_and_apart(figure)
     assert legend(published_points(table[table["comparable"].astype(bool)])) == ["ours", "published"]
