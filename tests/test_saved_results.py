@@ -18,6 +18,7 @@ REPORTED = {
     "01_data.ipynb",
     "02_category_baseline.ipynb",
     "03_attribute_baseline.ipynb",
+    "04_retrieval.ipynb",
     "07_product_attributes.ipynb",
 }
 PROFILES = [ROOT / "results/demo", PRODUCTS]
@@ -48,6 +49,20 @@ def test_executed_notebooks_ended_well_and_show_no_private_path(folder):
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert outputs and not any(output["output_type"] == "error" for output in outputs)
         assert not re.search(r"(?<![\w.])/(home|work|root|tmp)/", text)
+
+
+def test_the_triplet_embedding_is_clearly_above_what_needs_no_training_for_it():
+    """On product lines that training never saw."""
+    table = pd.read_csv(PRODUCTS / "tables/04_differences.csv").query("metric == 'recall_at_1'").set_index("against")
+    assert set(table.index) == {"colour histogram", "untrained features", "category-trained features"}
+    assert (table["ci_low"] > 0).all()
+    found = pd.read_csv(PRODUCTS / "tables/04_retrieval.csv")
+    assert (found["split"] == "grouped").all() and found["n_queries"].min() > 500
+    speed = pd.read_csv(PRODUCTS / "tables/04_ranking_speed.csv")
+    assert len(speed) >= 3 and speed["ratio_to_bare"].notna().all()
+    crowd = pd.read_csv(PRODUCTS / "tables/04_crowd.csv").query("metric == 'recall_at_1'").set_index("embedding")
+    assert crowd["value"].idxmax() == "triplet embedding" and (crowd["n_gallery"] > 5000).all()
+    assert speed.set_index("what").loc["rank", "ratio_to_bare"] <= 1.3
 
 
 def test_the_main_model_beats_the_project_seed_on_every_label(accuracy):
