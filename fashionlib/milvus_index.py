@@ -3,6 +3,10 @@
 Ids are written percent-encoded, because the Milvus client puts them between quotes as they are. Attributes are fields
 ``attribute_0``, ``attribute_1``, ... that may be null, because a field's name allows less than a column's. Their names,
 the model and the dimension are kept as JSON in the collection's property ``fashionlib``.
+
+milvus-lite goes through every item of the partitions that a search names, in Python, which takes longer than comparing
+them. So an index in a folder keeps its items in partitions by their first attribute, and a search that filters on it
+names those of its values.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import weakref
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +45,7 @@ MAX_K = 16384  # what a Milvus server returns at most
 # index loses neighbours when few pass, and its time goes into other things. A server falls back to comparing by itself.
 EMBEDDED = {"index_type": "FLAT", "metric_type": "IP"}
 SERVER = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 32, "efConstruction": 256}}
+PARTITIONS = 16  # of an index in a folder; each is a file or more
 EF = 256  # candidates that a search of the graph keeps; more finds more, slower
 
 
@@ -66,6 +72,7 @@ class MilvusIndex:
         self.where = re.sub(r"//[^/@]*@", "//", str(where))  # no password in messages
         self._collection = collection
         self._fields = {name: f"attribute_{number}" for number, name in enumerate(self.attributes)}
+        self._divided_by: str | None = None  # the attribute whose values decide the partition
         self._size = max(min(BATCH_ROWS, BATCH_VALUES // self.dimension), 1)
         import_quietly()
         self._engine = None if "://" in str(where) else Engine.of(Path(where))
@@ -99,7 +106,8 @@ class MilvusIndex:
             return client.query(self._collection, filter="", output_fields=["count(*)"])[0]["count(*)"]
 
     def insert(self, ids: Sequence[str], embeddings: np.ndarray, attributes: pd.DataFrame | None = None) -> None:
-        """As ``ExactIndex.insert``, in requests of bounded size; an ``OSError`` says how many items are stored."""
+        """As ``ExactIndex.insert``, in requests of bounded size; an ``OSError`` says from which item on they may not be
+        stored: delete those, and insert them again."""
         ids = checked_ids(ids)
         vectors = unit_vectors(embeddings, self.dimension, len(ids))
         table = attribute_table(attributes, self.attributes, len(ids))
@@ -110,7 +118,8 @@ class MilvusIndex:
     def update(
         self, ids: Sequence[str], embeddings: np.ndarray | None = None, attributes: pd.DataFrame | None = None
     ) -> None:
-        """As ``ExactIndex.update``, in requests of bounded size; an ``OSError`` says how many items are stored."""
+        """As ``ExactIndex.update``, in requests of bounded size; an ``OSError`` says from which item on they may not be
+        updated."""
         ids = checked_ids(ids)
         vectors, table = checked_update(self, ids, embeddings, attributes)
         known = self._known(ids)
@@ -150,13 +159,28 @@ class MilvusIndex:
                 "search_params": {"metric_type": "IP", "params": {"ef": max(EF, 2 * k)}},
             }
             for start in range(0, len(queries), QUERIES):
-                with self._request("search", flushed=True) as client:
-                    answers += client.search(self._collection, data=list(queries[start : start + QUERIES]), **options)
+                answers += self._answers(list(queries[start : start + QUERIES]), options, wanted)
         hits = [hit for answer in answers for hit in answer]
         counts = np.array([len(answer) for answer in answers] or [0] * len(queries), np.int64)
         cosines = np.array([hit["distance"] for hit in hits], np.float32).clip(-1, 1)
         found = self._attributes([hit["entity"] for hit in hits], self.attributes)
         return search_table(counts, [unquote(hit["id"]) for hit in hits], cosines, found)
+
+    def _answers(self, queries: list, options: dict, wanted: Mapping[str, list[str]]) -> list:
+        """What a search finds in the partitions that can hold it, or in all if an item has moved to another one: what
+        it was before is still in the first."""
+        values = wanted.get(self._divided_by, [])
+        parts = {"partition_names": sorted(map(_partition, set(values)))} if values else {}
+        with self._request("search", flushed=True) as client:
+            answers = client.search(self._collection, data=queries, **options, **parts)
+            if not values:
+                return answers
+        ids = list({unquote(hit["id"]) for answer in answers for hit in answer})
+        field = self._fields[self._divided_by]
+        if all(item[field] in values for part in self._parts(len(ids)) for item in self._get(ids[part], [field])):
+            return answers
+        with self._request("search") as client:
+            return client.search(self._collection, data=queries, **options)
 
     def near_duplicates(self, similarity: float = 0.98) -> pd.DataFrame:
         """As ``ExactIndex.near_duplicates``: exact, with all embeddings in memory."""
@@ -192,6 +216,8 @@ class MilvusIndex:
         self._fields = {name: f"attribute_{there['attributes'].index(name)}" for name in self.attributes}
         with self._request("open") as client:
             client.load_collection(self._collection)
+            if self._engine and there["attributes"] and client.has_partition(self._collection, _partition("")):
+                self._divided_by = there["attributes"][0]
 
     def _create(self, client) -> None:
         from pymilvus import DataType
@@ -213,6 +239,8 @@ class MilvusIndex:
             properties={PROPERTY: json.dumps(layout)},
             consistency_level="Strong",  # a search sees what was written before it
         )
+        for number in range(PARTITIONS if self._engine and self.attributes else 0):
+            client.create_partition(self._collection, f"part_{number}")
 
     @contextmanager
     def _request(self, what: str, flushed: bool = False) -> Iterator:
@@ -261,7 +289,21 @@ class MilvusIndex:
             if self._engine:
                 self._engine.written = True
             with self._request(f"{how} from item {part.start:,} of {len(ids):,} on") as client:
-                getattr(client, how)(self._collection, rows)
+                for where, some in self._divided(rows).items():
+                    getattr(client, how)(self._collection, some, partition_name=where)
+
+    def _divided(self, rows: list[dict]) -> dict[str, list[dict]]:
+        """Rows by their partition."""
+        if self._divided_by is None:
+            return {"": rows}
+        parts: dict[str, list[dict]] = {}
+        for row in rows:
+            parts.setdefault(_partition(row[self._fields[self._divided_by]]), []).append(row)
+        return parts
+
+
+def _partition(value: str | None) -> str:
+    return f"part_{zlib.crc32((value or '').encode()) % PARTITIONS}"
 
 
 def _literal(values: list[str]) -> str:

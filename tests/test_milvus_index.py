@@ -114,19 +114,62 @@ def test_a_request_that_fails_says_how_far_it_came(path, monkeypatch):
     from pymilvus import MilvusClient, MilvusException
 
     monkeypatch.setattr("fashionlib.milvus_index.BATCH_ROWS", 50)
-    insert, calls = MilvusClient.insert, []
+    insert, stored = MilvusClient.insert, []
 
-    def full(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
+    def full(client, collection, rows, **partition):
+        if len(stored) == 130:
             raise MilvusException(message="no space left on device")
-        return insert(*arguments)
+        rows = rows[: 130 - len(stored)]
+        stored.extend(rows)
+        return insert(client, collection, rows, **partition)
 
     with open_index(path, **LAYOUT) as kept:
         monkeypatch.setattr(MilvusClient, "insert", full)
         with pytest.raises(OSError, match=r"catalogue.db: insert from item 100 of 200 on failed \(no space left"):
             kept.insert(*items())
-        assert len(kept) == 100
+        assert len(kept) == 130  # of the request that failed some are stored, and it is told what to do
+        monkeypatch.undo()
+        ids, vectors, table = items()
+        assert kept.delete(ids[100:]) == 30
+        kept.insert(ids[100:], vectors[100:], table[100:])
+        assert len(kept) == 200
+
+
+def test_a_filter_on_the_first_attribute_looks_into_its_partitions_alone(path, monkeypatch):
+    from pymilvus import MilvusClient
+
+    search, named = MilvusClient.search, []
+
+    def spy(*arguments, **options):
+        named.append(options.get("partition_names"))
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(MilvusClient, "search", spy)
+    ids, vectors, table = items()
+    exact, kept = open_index(**LAYOUT), open_index(path, **LAYOUT)
+    for index in (exact, kept):
+        index.insert(ids, vectors, table)
+
+    def asked(where):
+        named.clear()
+        same(kept.search(vectors[:4], 15, where), exact.search(vectors[:4], 15, where))
+        return list(named)
+
+    ((first,),) = asked({"in": "it's"})
+    assert asked({"Größe cm": "S"}) == [None]
+    ((*several,),) = asked({"in": ["it's", "%41", "{x}"], "Größe cm": "S"})
+    assert first in several and 1 < len(several) <= 3
+    moved = np.flatnonzero(table["in"] == "it's")[:3]
+    for index in (exact, kept):
+        index.update([ids[row] for row in moved], attributes=pd.DataFrame({"in": ["%41"] * 3}))
+    assert asked({"in": "it's"}) == [[first], None]  # what has moved was found, and asked for everywhere
+    asked({"in": "%41"})
+    kept.close()
+    layout = {**LAYOUT, "attributes": LAYOUT["attributes"][::-1]}
+    with open_index(path, **layout) as kept:
+        named.clear()
+        kept.search(vectors[:1], 5, {"in": "{x}"})
+        assert len(named[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -167,7 +210,7 @@ def test_a_file_and_folders_that_are_no_index_are_refused_and_left_alone(tmp_pat
 def test_a_damaged_index_is_refused_and_does_not_stay_locked(path, what):
     with open_index(path, **LAYOUT) as kept:
         kept.insert(*items(20))
-    (file,) = path.rglob(what)
+    file, *_ = path.rglob(what)
     sound = file.read_bytes()
     file.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(ValueError, match="catalogue.db cannot be opened as an index.*damaged.*build the index anew"):
