@@ -42,8 +42,8 @@ def open_index(
 
     ``None`` is an empty ``ExactIndex`` in memory. A path such as ``"catalogue.db"`` is a ``MilvusIndex`` in that
     folder, made if it is not there; an address such as ``"http://host:19530"`` one on a Milvus server or cluster, with
-    the ``token`` that it asks for ("user:password" or a key) and the name of the ``collection`` there. Name the attribute
-    that is asked for most first: in a folder, a filter on it looks through its items alone.
+    the ``token`` that it asks for ("user:password" or a key) and the name of the ``collection`` there. Name first the
+    attribute that is asked for most: in a folder, a filter on it looks through fewer items.
     """
     if where is None:
         return ExactIndex(dimension, model_id, attributes)
