@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -33,7 +34,8 @@ class MultitaskModel(nn.Module):
     one is not calibrated. They are saved with the model, and applied by the ``Tagger`` alone.
 
     Images go in as uint8 (B, H, W, 3) and are normalised inside, so that whoever holds a model cannot prepare them
-    wrongly. Raises ``ValueError`` for an unknown backbone, and for ``weights`` that are no checkpoint or do not fit.
+    wrongly. Raises ``ValueError`` for an unknown backbone, for ``weights`` that are no checkpoint or do not fit, and
+    for two tasks that predict the same label, unless one of them is auxiliary (not ``evaluated``).
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MultitaskModel(nn.Module):
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
+        _check_labels(tasks)
         self.tasks = {task.name: task for task in tasks}
         self.temperatures: dict[str, float] = {}
         self.config = {
@@ -71,7 +74,7 @@ class MultitaskModel(nn.Module):
         self.trunk = _trunk(features, trunk, dropout)
         shared = trunk[-1] if trunk else features
         self.heads = nn.ModuleDict(
-            {t.name: t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
+            {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
         )
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
@@ -100,14 +103,18 @@ class MultitaskModel(nn.Module):
         else:
             shared = features = self.dropout(features)
         return {
-            t.name: self.heads[t.name](features if isinstance(t, Similarity) else shared) for t in self.tasks.values()
+            t.name: self.head(t.name)(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()
         }
+
+    def head(self, task: str) -> nn.Module:
+        """The head of a task. Raises ``KeyError`` for a task that the model does not have."""
+        return self.heads[module_key(task)]
 
     def losses(
         self, outputs: dict[str, Tensor], targets: dict[str, Tensor], tasks: Iterable[str], smoothing: float = 0.0
     ) -> dict[str, Tensor]:
         """The loss of each of ``tasks`` on a batch."""
-        return {t: self.tasks[t].loss(outputs[t], targets[t], smoothing, self.heads[t]) for t in tasks}
+        return {t: self.tasks[t].loss(outputs[t], targets[t], smoothing, self.head(t)) for t in tasks}
 
     def description(self) -> dict:
         """Plain values from which ``model_from_description`` builds the same model, without its weights."""
@@ -125,6 +132,23 @@ class MultitaskModel(nn.Module):
             raise ValueError(
                 f"weights: {path} does not fit the backbone {self.config['backbone']}: {message[0].strip()[:200]}"
             ) from None
+
+
+@cache
+def module_key(task: str, container: type[nn.Module] = nn.ModuleDict) -> str:
+    """What a task's head is called in ``MultitaskModel.heads`` and in a state dict: as the task, or ``type-`` where the
+    container has an attribute of its name ("type", "half", "keys"), for PyTorch would refuse that."""
+    return f"{task}-" if hasattr(container(), task) else task  # no task has a hyphen in its name
+
+
+def _check_labels(tasks: Iterable[Task]) -> None:
+    owner = {}
+    for task in tasks:
+        for label in task.labels if task.evaluated else ():
+            if label in owner:
+                both = f"the tasks {owner[label]!r} and {task.name!r}"
+                raise ValueError(f"{both} predict the same label, {label!r}; leave one of them out")
+            owner[label] = task.name
 
 
 def _trunk(features: int, widths: Sequence[int], dropout: float) -> nn.Sequential:

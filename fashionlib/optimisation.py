@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from .models import MultitaskModel
+from .models import MultitaskModel, module_key
 from .settings import Settings, Stage
 
 
@@ -22,31 +22,36 @@ class LossWeights(nn.Module):
         if not self.learned and (strange := set(weights) - set(tasks)):
             raise ValueError(f"settings: loss_weights names {', '.join(sorted(strange))}; tasks are {', '.join(tasks)}")
         self.fixed = {} if self.learned else dict(weights)
-        self.log_variance = nn.ParameterDict({t: nn.Parameter(torch.zeros(())) for t in tasks if self.learned})
+        self.tasks = tasks if self.learned else ()
+        keys = [module_key(task, nn.ParameterDict) for task in self.tasks]
+        self.log_variance = nn.ParameterDict({key: nn.Parameter(torch.zeros(())) for key in keys})
 
     def weights(self) -> dict[str, float]:
         """What each loss is multiplied by, where that is learned."""
-        return {task: float((-s.detach()).exp()) for task, s in self.log_variance.items()}
+        return {task: float((-self._s(task).detach()).exp()) for task in self.tasks}
+
+    def _s(self, task: str) -> Tensor:
+        return self.log_variance[module_key(task, nn.ParameterDict)]
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
         if self.learned:
-            return sum(loss * (-self.log_variance[t]).exp() + self.log_variance[t] / 2 for t, loss in losses.items())
+            return sum(loss * (-self._s(t)).exp() + self._s(t) / 2 for t, loss in losses.items())
         return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
 
 
 def freeze(model: MultitaskModel, stage: Stage) -> None:
     """Let only the parts learn that the stage names; frozen batch norms keep their statistics. The trunk learns with
     ``"heads"``, and stays as it is where one head learns alone."""
-    if stage.train not in ("all", "heads", *model.heads):
-        known = ", ".join(["all", "heads", *model.heads])
+    if stage.train not in ("all", "heads", *model.tasks):
+        known = ", ".join(["all", "heads", *model.tasks])
         raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of {known}")
     model.train()
     for name, parameter in model.named_parameters():
         in_head = name.startswith(("heads.", "trunk."))
-        chosen = name.startswith(f"heads.{stage.train}.")
+        chosen = name.startswith(f"heads.{module_key(stage.train)}.")
         parameter.requires_grad_(stage.train == "all" or chosen or (stage.train == "heads" and in_head))
-    for name, head in model.heads.items():  # the statistics of a head are those of the stages it learns in
-        head.train(stage.train in ("all", "heads", name) and (stage.tasks is None or name in stage.tasks))
+    for name in model.tasks:  # the statistics of a head are those of the stages it learns in
+        model.head(name).train(stage.train in ("all", "heads", name) and (stage.tasks is None or name in stage.tasks))
     if stage.train != "all":
         model.body.eval()
     if stage.train not in ("all", "heads"):

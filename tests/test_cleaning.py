@@ -144,7 +144,7 @@ def test_nothing_is_trained_twice(study, capsys, monkeypatch):
     for label in found.probabilities:
         np.testing.assert_array_equal(again.probabilities[label], found.probabilities[label])
     assert "fold 2 of 2" in capsys.readouterr().out
-    assert sorted(path.name for path in run_dir.iterdir()) == ["fold_0", "fold_1"]
+    assert sorted(path.name for path in run_dir.iterdir() if path.is_dir()) == ["fold_0", "fold_1"]
 
 
 def test_a_class_that_is_named_but_has_no_training_image_is_unknown(tmp_path):
@@ -470,7 +470,7 @@ def test_starts_are_compared_at_equal_settings(tmp_path):
         patch.setattr("fashionlib.transfer.fit", spy)
         outcomes = compare_starts(data, model, starts, ONE_EPOCH, tmp_path / "runs", seeds=(0, 1))
     names = ["fine-tuned_0", "fine-tuned_1", "from_scratch_0", "from_scratch_1"]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()) == names
     for seed in (0, 1):  # the same head, another backbone
         scratch, tuned = before[seed], before[2 + seed]
         assert torch.equal(scratch["heads.gender.weight"], tuned["heads.gender.weight"])

@@ -13,7 +13,9 @@ from tiny import SIZE, same_weights, tiny_data, tiny_model
 
 from fashionlib.checkpoints import load_model, save_model
 from fashionlib.models import MultitaskModel, count_parameters, model_from_description
-from fashionlib.tasks import SingleLabel
+from fashionlib.optimisation import LossWeights, freeze
+from fashionlib.settings import Stage
+from fashionlib.tasks import Hierarchy, SingleLabel
 
 COLOUR = SingleLabel("colour", classes=("blue", "red"))
 
@@ -195,3 +197,38 @@ def test_label_heads_share_a_trunk_and_an_embedding_does_not(images):
     again = model_from_description(json.loads(json.dumps(model.description())))
     assert [layer.out_features for layer in again.trunk if isinstance(layer, torch.nn.Linear)] == [40, 20]
     assert "trunk" not in tiny_model(data, "gender").description()  # models without one are described as before
+
+
+@pytest.mark.parametrize("name", ["type", "half", "train", "training", "keys", "items", "pop", "update", "_modules"])
+def test_a_task_may_be_called_like_an_attribute_of_a_module(tmp_path, images, name):
+    """A column of a user's table may well be called type."""
+    model = MultitaskModel("resnet_tiny", [SingleLabel(name, classes=("a", "b", "c")), COLOUR], size=SIZE).eval()
+    outputs = model(images)
+    assert {task: o.shape[1] for task, o in outputs.items()} == {name: 3, "colour": 2}
+    assert torch.equal(outputs[name], model.head(name)(model.features(images)))
+    loaded = load_model(save_model(model, tmp_path / "model.pth"))
+    assert torch.equal(loaded(images)[name], outputs[name])
+    freeze(model, Stage("alone", train=name))
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert len(learning) == 2 and {id(p) for p in learning} == {id(p) for p in model.head(name).parameters()}
+    assert LossWeights("uncertainty", (name, "colour")).weights() == {name: 1.0, "colour": 1.0}
+
+
+def test_other_tasks_are_called_in_a_state_dict_as_ever():
+    names = ("gender", "copy", "words")  # a ParameterDict has an attribute copy, a ModuleDict has none
+    model = MultitaskModel("resnet_tiny", [SingleLabel(name, classes=("a", "b")) for name in names], size=SIZE)
+    heads = [key for key in model.state_dict() if key.startswith("heads.")]
+    assert heads == [f"heads.{name}.{part}" for name in names for part in ("weight", "bias")]
+    assert list(LossWeights("uncertainty", ("gender", "words")).state_dict()) == [
+        "log_variance.gender",
+        "log_variance.words",
+    ]
+
+
+def test_two_tasks_that_predict_one_label_are_refused():
+    taxonomy = Hierarchy("taxonomy", levels=("master", "article"), paths=(("Shoe", "Clog"), ("Shoe", "Boot")))
+    article = SingleLabel("article", classes=("Boot", "Clog"))
+    with pytest.raises(ValueError, match="the tasks 'taxonomy' and 'article' predict the same label, 'article'; leave"):
+        MultitaskModel("resnet_tiny", [COLOUR, taxonomy, article])
+    auxiliary = SingleLabel("article", classes=("Boot", "Clog"), evaluated=False)
+    assert set(MultitaskModel("resnet_tiny", [taxonomy, auxiliary]).tasks) == {"taxonomy", "article"}

@@ -1,5 +1,8 @@
 """A table or a folder of the user's own: what is read, what is rejected, and what the errors say."""
 
+import os
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -314,3 +317,16 @@ def test_a_folder_of_splits(tmp_path, encode):
 def test_folders_that_do_not_fit(tmp_path, encode, files, message):
     with pytest.raises(CatalogueError, match=f"pics: .*{message}"):
         open_catalogue(folder(tmp_path / "pics", encode, files))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are refused elsewhere")
+def test_a_photo_or_class_whose_name_is_not_utf8_is_rejected(tmp_path, encode):
+    strange = [os.fsdecode(b"dress/caf\xe9.jpg"), os.fsdecode(b"robe d'\xe9t\xe9/1.jpg")]
+    good = [*(f"dress/{i}.jpg" for i in range(12)), "dress/\u00e9t\u00e9.jpg"]
+    root = folder(tmp_path / "pics", encode, good + strange)
+    catalogue = open_catalogue(root)
+    assert sorted(catalogue.rejected["image"]) == ["dress/caf\\xe9.jpg", "robe d'\\xe9t\\xe9/1.jpg"]
+    assert catalogue.rejected["reason"].str.contains("not UTF-8; rename it").all()
+    assert len(catalogue) == 13 and set(catalogue.table["category"]) == {"dress"}
+    assert len(cache_images(catalogue, (24, 32), tmp_path / "cache").catalogue) == 13
+    assert catalogue.rejected.to_csv().encode()
