@@ -28,7 +28,8 @@ ENGINES = ("local", "ray")
 @dataclass(frozen=True)
 class BulkReport:
     """What became of a job. ``tagged`` counts the photos of this call, without those of ``reused`` shards; ``reasons``
-    are those of the first ten unreadable photos."""
+    are those of the first ten unreadable photos. ``may_pass`` counts the unreadable ones that the next call tries
+    again."""
 
     out: Path
     images: int
@@ -38,6 +39,7 @@ class BulkReport:
     tagged: int = 0
     seconds: float = 0.0
     reasons: list[str] = field(default_factory=list)
+    may_pass: int = 0
 
     def __str__(self) -> str:
         speed = f", {self.tagged / self.seconds:.1f} images/s" if self.tagged else ""
@@ -45,6 +47,8 @@ class BulkReport:
         lines += [f"  {reason}" for reason in self.reasons]
         if self.unreadable > len(self.reasons):
             lines.append(f"  and {self.unreadable - len(self.reasons):,} more: the rows with an error")
+        if self.may_pass:
+            lines.append(f"  {self.may_pass:,} of them may be readable at another time: the same call tries them again")
         return "\n".join(lines)
 
 
@@ -67,7 +71,9 @@ def tag_folder(
     is stopped by whatever it may be: the same call goes on from there. Finished shards lie in ``<out>.job`` until all
     are joined. What they are named by, and so used again for, is the model, ``top``, ``threshold``, whether there are
     embeddings, and the name, size and time of change of each photo; a photo that came or changed in between costs its
-    own shard. If ``out`` is already the result of all that, nothing is done; else it is replaced at the end.
+    own shard. If ``out`` is already the result of all that, nothing is done; else it is replaced at the end. Shards in
+    which a photo could not be read for a reason that may pass (see ``images.BadImage``) are tagged again by the next
+    call; until none is left, ``<out>.job`` stays.
     ``batch_size`` and ``engine`` may change in between: they decide the last digits of a confidence at most.
 
     ``engine="local"`` is this process, with all its cores or the GPU; ``"ray"`` are ``workers`` processes on one or
@@ -94,13 +100,16 @@ def tag_folder(
         if summary:
             print(f"tag: {results[0]} is finished already, from the same photos, model and options; nothing to do")
             return BulkReport(results[0], **summary, shards=len(shards), reused=len(shards))
-        _say_what_is_reused(job, shards)
-        pending = [shard for shard in shards if not job.done(shard)]
         with _told_how_to_go_on(job, shards):
+            if dropped := job.drop_what_may_pass(shards):
+                print(f"tag: {dropped} shards hold photos that could not be read before; they are tried again")
+            _say_what_is_reused(job, shards)
+            pending = [shard for shard in shards if not job.done(shard)]
             write_manifest(job, shards)
             _tag(job, shards, pending, engine, workers)
             summary = join(job, shards, results, fingerprint)
-        shutil.rmtree(job.folder, ignore_errors=True)
+        if not summary["may_pass"]:
+            shutil.rmtree(job.folder, ignore_errors=True)
     return BulkReport(
         results[0],
         **summary,
@@ -147,14 +156,14 @@ def _locked(folder: Path, out: Path) -> Iterator[None]:
 
 
 def _finished(results: list[Path], fingerprint: str) -> dict | None:
-    """The summary in finished files, if all are there and from this job."""
+    """The summary in finished files, if all are there and from this job, and no photo is to be tried again."""
     summary = None
     for path in results:
         try:
             summary = json.loads((pq.read_schema(path).metadata or {})[METADATA])
         except (OSError, pa.ArrowInvalid, KeyError):  # not there, or something else
             return None
-        if summary.pop("job") != fingerprint:
+        if summary.pop("job") != fingerprint or summary.get("may_pass"):
             return None
     return {name: summary[name] for name in ("images", "unreadable", "reasons")}
 

@@ -111,9 +111,15 @@ class Catalogue:
 
     def task(self, name: str, **changes) -> Task:
         """One task with some of its fields changed, such as ``loss_function``; what it takes from the training split
-        is learned again. Raises as ``select`` does, and ``TypeError`` for a field that the task does not have."""
+        is learned again. Raises as ``select`` does, also if the changes leave no class to learn, and ``TypeError`` for
+        a field that the task does not have."""
+        self.select(name)
         train = self.table[self.table["split"] == "train"]
-        return replace(self.select(name)[0], **changes).learn(train)
+        task = replace(self._tasks[name], **changes).learn(train)
+        for label, classes in task.labels.items():
+            if not classes:
+                raise CatalogueError(f"{self.name}: with {changes} no class is left to learn in column {label!r}")
+        return task
 
     def only(self, *names: str) -> Catalogue:
         """The same images with some of their tasks: what the others say of them does not count. Raises as ``select``
@@ -177,9 +183,13 @@ class Catalogue:
 
     @cached_property
     def image_fingerprint(self) -> str:
-        """SHA-256 of which images there are, whatever their labels and split."""
+        """SHA-256 of which images there are, whatever their labels and split. Raises ``CatalogueError`` for the name of
+        an image that is not UTF-8."""
         digest = hashlib.sha256(self.images.fingerprint.encode())
-        digest.update("\n".join(self.table["image"]).encode())
+        try:
+            digest.update("\n".join(self.table["image"]).encode())
+        except UnicodeEncodeError:
+            raise CatalogueError(f"{self.name}: {_not_utf8(self.table['image'])}") from None
         return digest.hexdigest()
 
     def summary(self) -> pd.DataFrame:
@@ -204,6 +214,12 @@ class Catalogue:
                     }
                 )
         return pd.DataFrame(rows)
+
+
+def _not_utf8(names: pd.Series) -> str:
+    """Says which of some names cannot be written as UTF-8."""
+    row, name = next((k, ascii(n)) for k, n in names.items() if n.encode(errors="ignore").decode() != n)
+    return f"the name of the image in row {row}, {name}, is not UTF-8; rename the file"
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import mmap
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,15 +18,27 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .catalogue import Catalogue, table_bytes
+from .files import write_atomically
 from .progress import progress
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 50_000_000
 CACHE_VERSION = "1"  # raise it when decoding changes, so that old caches are not used
+MAY_PASS = "; this may pass: try again"  # ends the message of a BadImage that is none of the file's fault
+LASTING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 class BadImage(ValueError):
-    """An image that cannot be used; the message names the file and the reason."""
+    """An image that cannot be used; the message names the file and the reason.
+
+    One that ends with ``MAY_PASS`` is due to the machine (a disk that does not answer, too many open files, memory) and
+    not to the file: the image is tried again by the next call of ``cache_images`` or ``tag_folder``.
+    """
+
+
+def unreadable(name: str, error: OSError) -> BadImage:
+    """What an error of the operating system says of an image."""
+    return BadImage(f"{name}: cannot be read ({error.strerror or error}){'' if error.errno in LASTING else MAY_PASS}")
 
 
 def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -86,7 +100,7 @@ class FolderImages:
         digest = hashlib.sha256()
         for entry in _files(self.root):
             stat = entry.stat(follow_symlinks=False)
-            digest.update(f"{entry.path[len(str(self.root)) :]}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(f"{entry.path[len(str(self.root)) :]}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
         return digest.hexdigest()
 
     def read(self, location: str) -> bytes:
@@ -101,7 +115,7 @@ class FolderImages:
         except FileNotFoundError:
             raise BadImage(f"{location}: no such file in {self.root}") from None
         except OSError as error:
-            raise BadImage(f"{location}: cannot be read ({error.strerror})") from None
+            raise unreadable(location, error) from None
         except (ValueError, RuntimeError) as error:  # a zero byte in the name, a loop of links
             raise BadImage(f"{location!r}: not a path ({error})") from None
 
@@ -120,11 +134,24 @@ class ImageData:
     """A catalogue with its pixels in memory-mapped uint8: what ``fit`` and ``evaluate`` work on.
 
     ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``. ``folder`` is
-    where the pixels lie, if they do; what is derived from them alone may be kept there.
+    where the pixels lie, if they do; what is derived from them and ``position`` alone may be kept there. A copy for
+    another process has the path of the pixels' file, not the pixels, if they are a map of one.
     """
 
     def __init__(self, catalogue: Catalogue, pixels: np.ndarray, position: np.ndarray, folder: Path | None = None):
         self.catalogue, self.pixels, self.position, self.folder = catalogue, pixels, position, folder
+
+    def __getstate__(self) -> dict:
+        pixels = self.pixels
+        mapped = self.folder is not None and isinstance(pixels, np.memmap) and pixels.mode == "r"
+        if not (mapped and isinstance(pixels.base, mmap.mmap)):  # a slice, whose base is another array, is not the file
+            return self.__dict__
+        return {**self.__dict__, "pixels": Path(pixels.filename)}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if isinstance(self.pixels, Path):
+            self.pixels = np.load(self.pixels, mmap_mode="r")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -157,8 +184,9 @@ def cache_images(
     """Decode every image of a catalogue once, at ``size`` (width, height), into a memory map below ``folder``.
 
     The cache is keyed by the images and the size, so that every split shares it. It is built aside and renamed, under
-    a file lock: of two notebooks that ask at once, one builds and the other waits. Raises ``OSError`` naming the
-    folder if it cannot be written.
+    a file lock: of two notebooks that ask at once, one builds and the other waits. An image that could not be read, for
+    a reason that may pass (see ``BadImage``), is tried again whenever the cache is opened and may be written. Raises
+    ``OSError`` naming the folder if it cannot be built.
     """
     from filelock import FileLock
 
@@ -173,8 +201,10 @@ def cache_images(
                     _build(catalogue, size, final, max_pixels)
     except OSError as error:
         raise OSError(error.errno, f"the pixel cache cannot be written ({error.strerror})", str(final)) from error
-    pixels = np.load(final / "pixels.npy", mmap_mode="r")
     bad = pd.read_csv(final / "quarantine.csv")
+    if any(reason.endswith(MAY_PASS) for reason in bad["reason"]):
+        bad = _try_again(catalogue, size, final, max_pixels)
+    pixels = np.load(final / "pixels.npy", mmap_mode="r")
     position = np.delete(np.arange(len(pixels)), bad["row"])
     if len(bad):
         catalogue = catalogue.without(bad["row"].tolist(), bad["reason"].tolist(), source="image")
@@ -187,29 +217,64 @@ def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels:
     aside = final.with_name(f"{final.name}.{os.getpid()}.part")
     aside.mkdir()
     try:
-        shape = (len(catalogue), size[1], size[0], 3)
-        pixels = np.lib.format.open_memmap(aside / "pixels.npy", "w+", np.uint8, shape)
-        _reserve(aside / "pixels.npy")
-        bad = []
-
-        def one(row: int) -> None:
-            try:
-                data = catalogue.read(row)
-                if isinstance(data, bytes):
-                    data = decode(data, catalogue.table.at[row, "image"], max_pixels)
-                else:
-                    data = Image.fromarray(data)
-                pixels[row] = fit_to(data, size)
-            except BadImage as error:
-                bad.append((row, str(error)))
-
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
-            list(progress(pool.map(one, range(len(catalogue))), total=len(catalogue), what="decode", unit="img"))
-        pixels.flush()
-        pd.DataFrame(sorted(bad), columns=["row", "reason"]).to_csv(aside / "quarantine.csv", index=False)
-        os.replace(aside, final)
+        bad = _decode_all(catalogue, size, aside / "pixels.npy", max_pixels)
+        _write_quarantine(aside, sorted(bad))
+        os.replace(aside, final)  # Windows would refuse it while a file in the folder is mapped
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _decode_all(catalogue: Catalogue, size: tuple[int, int], file: Path, max_pixels: int) -> list[tuple[int, str]]:
+    """Write the pixels of all rows to a file, which is closed then; returns the rows without, and why."""
+    pixels = np.lib.format.open_memmap(file, "w+", np.uint8, (len(catalogue), size[1], size[0], 3))
+    _reserve(file)
+    bad = []
+
+    def one(row: int) -> None:
+        try:
+            pixels[row] = _decoded(catalogue, row, size, max_pixels)
+        except BadImage as error:
+            bad.append((row, str(error)))
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+        list(progress(pool.map(one, range(len(catalogue))), total=len(catalogue), what="decode", unit="img"))
+    pixels.flush()
+    return bad
+
+
+def _decoded(catalogue: Catalogue, row: int, size: tuple[int, int], max_pixels: int) -> np.ndarray:
+    data = catalogue.read(row)
+    if isinstance(data, bytes):
+        return fit_to(decode(data, catalogue.table.at[row, "image"], max_pixels), size)
+    return fit_to(Image.fromarray(data), size)
+
+
+def _try_again(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels: int) -> pd.DataFrame:
+    """Put the pixels of those rows in quarantine that can be read by now into the cache; returns the others."""
+    from filelock import FileLock
+
+    try:
+        with FileLock(f"{final}.lock"):
+            pixels = np.load(final / "pixels.npy", mmap_mode="r+")
+            bad = []
+            for row, reason in pd.read_csv(final / "quarantine.csv").itertuples(index=False):
+                try:
+                    if reason.endswith(MAY_PASS):
+                        pixels[row] = _decoded(catalogue, row, size, max_pixels)
+                        continue
+                except BadImage as error:
+                    reason = str(error)
+                bad.append((row, reason))
+            pixels.flush()
+            _write_quarantine(final, bad)
+    except OSError:  # a read-only disk: they stay out, and are listed with their reasons
+        pass
+    return pd.read_csv(final / "quarantine.csv")
+
+
+def _write_quarantine(folder: Path, bad: list[tuple[int, str]]) -> None:
+    text = pd.DataFrame(bad, columns=["row", "reason"]).to_csv(index=False)
+    write_atomically(folder / "quarantine.csv", lambda file: file.write(text.encode()))
 
 
 def _reserve(file: Path) -> None:

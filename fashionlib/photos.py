@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .images import BadImage, decode, fit_to
+from .images import MAY_PASS, BadImage, decode, fit_to, unreadable
 
 Photo = str | Path | bytes | Image.Image | np.ndarray
 
@@ -82,7 +82,7 @@ def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.
     except BadImage as error:
         return error
     except MemoryError:
-        return BadImage(f"{name}: not enough memory to decode it; make it smaller")
+        return BadImage(f"{name}: not enough memory to decode it; make it smaller{MAY_PASS}")
 
 
 def _named(photos: Iterable) -> Iterator[tuple[str, Photo]]:
@@ -97,7 +97,7 @@ def _named(photos: Iterable) -> Iterator[tuple[str, Photo]]:
         elif not isinstance(photo, str | Path | bytes | Image.Image | BadImage):
             kind = type(photo).__name__
             raise TypeError(f"photo {name}: a {kind} is none; give a path, a PIL image, a uint8 array or bytes")
-        yield _printable(name), photo
+        yield printable(name), photo
 
 
 def _folder(folder: str | Path) -> tuple[Iterator[tuple[str, Path | BadImage]], int]:
@@ -105,7 +105,7 @@ def _folder(folder: str | Path) -> tuple[Iterator[tuple[str, Path | BadImage]], 
     if not found:
         raise ValueError(f"photos: no photo in the folder {folder}; a photo is a file named .jpg, .png or .webp")
     root = Path(folder)
-    return ((_printable(name), problem or root / name) for name, problem in found), len(found)
+    return ((printable(name), problem or root / name) for name, problem in found), len(found)
 
 
 def _walk(root: str, below: str = "") -> Iterator[tuple[str, BadImage | None]]:
@@ -116,7 +116,7 @@ def _walk(root: str, below: str = "") -> Iterator[tuple[str, BadImage | None]]:
     except OSError as error:
         if not below:
             raise
-        yield below, BadImage(f"{_printable(below)}: the folder cannot be read ({error.strerror})")
+        yield below, BadImage(f"{printable(below)}: the folder cannot be read ({error.strerror})")
         return
     for entry in entries:
         name = f"{below}{entry.name}"
@@ -125,7 +125,7 @@ def _walk(root: str, below: str = "") -> Iterator[tuple[str, BadImage | None]]:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, f"{name}/")
         elif os.path.isdir(entry.path):
-            yield name, BadImage(f"{_printable(name)}: a link to a folder is not followed; tag that folder by itself")
+            yield name, BadImage(f"{printable(name)}: a link to a folder is not followed; tag that folder by itself")
         elif name.lower().endswith(PICTURES):
             yield name, None
 
@@ -141,13 +141,13 @@ def _read(name: str, path: str | Path) -> bytes:
     except FileNotFoundError:
         raise BadImage(f"{name}: no such file") from None
     except OSError as error:
-        raise BadImage(f"{name}: cannot be read ({error.strerror})") from None
+        raise unreadable(name, error) from None
     except BadImage:
         raise
     except ValueError as error:  # a zero byte in the name
         raise BadImage(f"{name!r}: not a path ({error})") from None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A name as text that can be written: a byte of a file's name that is not UTF-8 as ``\\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .files import write_atomically, write_json
-from .images import BadImage
+from .images import MAY_PASS, BadImage
 from .photos import named_photos
 from .tagging import EMBEDDINGS, TAGS, Tagger
 
@@ -55,6 +55,15 @@ class Job:
         """Whether a shard is tagged. Its parts are written atomically, under a name that says what they are made of,
         so that those which are there are whole and right."""
         return all(part.exists() for part in self.parts(shard))
+
+    def drop_what_may_pass(self, shards: Iterable[Shard]) -> int:
+        """Remove the parts of shards in which a photo could not be read for a reason that may pass, so that they are
+        tagged again; returns how many shards. Raises ``BulkError`` for a damaged part."""
+        dropped = [shard for shard in shards if self.done(shard) and _may_pass(_errors(self, shard))]
+        for shard in dropped:
+            for part in self.parts(shard):
+                part.unlink()
+        return len(dropped)
 
     def tagger(self) -> Tagger:
         """Raises ``BulkError`` if the model's file is no longer the one of this job."""
@@ -142,11 +151,9 @@ def write_manifest(job: Job, shards: list[Shard]) -> None:
 
 def join(job: Job, shards: list[Shard], results: list[Path], fingerprint: str) -> dict:
     """Join the parts, one at a time in memory, to the results; the tags last, so that with them all is there."""
-    reasons = []
-    for shard in shards:
-        errors = _read(job.parts(shard)[0], ["error"])["error"].drop_null()
-        reasons += errors.to_pylist()
+    reasons = [reason for shard in shards for reason in _errors(job, shard)]
     summary = {"images": count(shards), "unreadable": len(reasons), "reasons": reasons[:10]}
+    summary["may_pass"] = _may_pass(reasons)
     text = json.dumps({"job": fingerprint, "model_id": job.model_id, **job.options, **summary})
     for number, (path, schema) in reversed(list(enumerate(zip(results, (TAGS, EMBEDDINGS), strict=False)))):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +168,14 @@ def join(job: Job, shards: list[Shard], results: list[Path], fingerprint: str) -
 
         write_atomically(path, write)
     return summary
+
+
+def _errors(job: Job, shard: Shard) -> list[str]:
+    return _read(job.parts(shard)[0], ["error"])["error"].drop_null().to_pylist()
+
+
+def _may_pass(errors: Iterable[str]) -> int:
+    return sum(error.endswith(MAY_PASS) for error in errors)
 
 
 def _read(part: Path, columns: list[str] | None = None) -> pa.Table:

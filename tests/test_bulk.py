@@ -21,6 +21,7 @@ from fashionlib import bulk
 from fashionlib.__main__ import main
 from fashionlib.bulk import BulkError, tag_folder
 from fashionlib.checkpoints import save_model
+from fashionlib.images import MAY_PASS
 from fashionlib.shards import Job, cut
 from fashionlib.tagging import Tagger
 
@@ -302,6 +303,58 @@ def test_two_jobs_on_one_file(model, photos, out, capsys):
         assert f"{out}: another process is tagging into this file; wait" in capsys.readouterr().err
         assert folder.exists()
     assert main(["tag", str(model), str(photos), "--out", str(out)]) == 0
+
+
+# --- errors that pass -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hiccup(monkeypatch):
+    """From now on reading the photos of these names ends with an error; without names it does not."""
+    read = Path.read_bytes
+
+    def make(*names, error=None):
+        def broken(path):
+            if path.name in names:
+                raise error
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", broken)
+
+    return make
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, os.strerror(errno.EIO)), MemoryError()])
+def test_a_photo_that_could_not_be_read_for_a_while_is_tried_again(
+    model, unstopped, photos, out, tagged, hiccup, capsys, error
+):
+    _, finished, usual = unstopped
+    hiccup("03.png", "21.png", error=error)
+    embeddings = out.with_name("e.parquet")
+    options = dict(out=out, embeddings=embeddings, shard_size=SHARD_SIZE)
+    first = tag_folder(model, photos, **options)
+    assert (first.images, first.unreadable, first.may_pass) == (26, 4, 2)
+    assert "2 of them may be readable at another time: the same call tries them again" in str(first)
+    errors = read(out).dropna(subset="error").set_index("image")["error"]
+    assert errors[["03.png", "21.png"]].str.endswith(MAY_PASS).all()
+    assert not errors[["06 empty.jpg", "17 text.png"]].str.endswith(MAY_PASS).any()
+    shards = [shard["photos"] for shard in manifest(out)["shards"]]
+
+    hiccup("21.png", error=error)
+    tagged.clear()
+    second = tag_folder(model, photos, **options)
+    assert (second.unreadable, second.may_pass, second.reused) == (3, 1, usual.shards - 2)
+    assert "2 shards hold photos that could not be read before; they are tried again" in capsys.readouterr().out
+    assert {"03.png", "21.png"} <= set(tagged) and len(tagged) == second.tagged <= 2 * max(shards)
+
+    hiccup()
+    third = tag_folder(model, photos, **options)
+    assert (third.unreadable, third.may_pass, third.reused) == (2, 0, usual.shards - 1)
+    assert out.read_bytes() == (finished / "tags.parquet").read_bytes()
+    assert embeddings.read_bytes() == (finished / "e.parquet").read_bytes()
+    assert not out.with_name("tags.parquet.job").exists()
+    tagged.clear()
+    assert tag_folder(model, photos, **options).tagged == 0 and not tagged
 
 
 # --- wrong arguments ------------------------------------------------------------------------------

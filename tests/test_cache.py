@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashionlib import images
-from fashionlib.images import BadImage, FolderImages, cache_images, decode
+from fashionlib import duplicates, images
+from fashionlib.images import MAY_PASS, BadImage, FolderImages, cache_images, decode
 from fashionlib.sources import open_catalogue
 
 SIZE = (24, 32)
@@ -213,3 +214,107 @@ def test_an_error_that_is_not_the_image_s_fault_ends_the_building(photos, tmp_pa
     with pytest.raises(RuntimeError, match="the reader is broken"):
         cache_images(photos, SIZE, tmp_path / "cache")
     assert caches(tmp_path / "cache") == []
+
+
+@pytest.fixture
+def hiccup(photos, monkeypatch):
+    """From now on the photos of these names cannot be read: ``hiccup("1.png", errno.EIO)``; without names all can."""
+    read = Path.read_bytes
+
+    def make(*names, number=errno.EIO):
+        def broken(path):
+            if path.name in names and path.parent == photos.images.root:
+                raise OSError(number, os.strerror(number))
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", broken)
+
+    return make
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_an_image_that_could_not_be_read_for_a_while_comes_back(photos, tmp_path, hiccup, number):
+    whole = cache_images(photos, SIZE, tmp_path / "elsewhere")
+    hiccup("1.png", "3.png", number=number)
+    (photos.images.root / "2.png").unlink()  # gone for good
+    first = cache_images(open_again(photos), SIZE, tmp_path / "cache")
+    assert first.catalogue.table["image"].tolist() == ["0.png"]
+    listed = dict(zip(first.catalogue.rejected["image"], first.catalogue.rejected["reason"], strict=True))
+    assert listed["1.png"] == f"1.png: cannot be read ({os.strerror(number)}){MAY_PASS}"
+    assert "no such file" in listed["2.png"] and not listed["2.png"].endswith(MAY_PASS)
+    hiccup("3.png", number=number)
+    second = cache_images(open_again(photos), SIZE, tmp_path / "cache")
+    assert second.catalogue.table["image"].tolist() == ["0.png", "1.png"]
+    hiccup()
+    third = cache_images(open_again(photos), SIZE, tmp_path / "cache")
+    assert third.catalogue.table["image"].tolist() == ["0.png", "1.png", "3.png"]
+    assert third.catalogue.rejected["image"].tolist() == ["2.png"]
+    assert np.array_equal(third.fetch(np.arange(3)), whole.fetch(np.array([0, 1, 3])))
+    assert first.catalogue.table["image"].tolist() == ["0.png"] and int(first.fetch(np.array([0])).max()) == 0
+    assert len(caches(tmp_path / "cache")) == 1
+
+
+def test_images_stay_out_of_a_cache_that_cannot_be_written(photos, tmp_path, hiccup, monkeypatch):
+    hiccup("1.png")
+    cache_images(photos, SIZE, tmp_path / "cache")
+    hiccup()
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    assert len(data.catalogue) == 3 and data.catalogue.rejected["reason"].item().endswith(MAY_PASS)
+
+
+def test_near_duplicates_of_fewer_images_are_not_taken_for_those_of_all(photos, tmp_path, hiccup, monkeypatch):
+    monkeypatch.setattr(duplicates, "perceptual_hashes", lambda data: np.zeros(len(data.catalogue), np.uint64))
+    hiccup("0.png")
+    some = cache_images(photos, SIZE, tmp_path / "cache")
+    assert len(duplicates.duplicate_pairs(some, difference=255)) == 3
+    hiccup()
+    every = cache_images(photos, SIZE, tmp_path / "cache")
+    assert every.folder == some.folder and len(duplicates.duplicate_pairs(every, difference=255)) == 6
+
+
+def test_a_copy_for_another_process_maps_the_same_file(photos, tmp_path, monkeypatch):
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    sent = pickle.dumps(data.with_split(["train", "test", "val", "train"]))
+    assert len(sent) < data.pixels.nbytes
+    copy = pickle.loads(sent)
+    assert isinstance(copy.pixels, np.memmap) and copy.pixels.filename == data.pixels.filename
+    assert not copy.pixels.flags.writeable and np.array_equal(copy.pixels, data.pixels)
+    assert copy.catalogue.table["split"].tolist() == ["train", "test", "val", "train"]
+
+
+def test_pixels_that_are_not_the_whole_file_are_copied(photos, tmp_path):
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    position = np.arange(2)
+    part = images.ImageData(photos.without([0, 1], ["", ""], "test"), data.pixels[2:], position, data.folder)
+    changed = images.ImageData(photos, np.load(data.folder / "pixels.npy", mmap_mode="c"), data.position, data.folder)
+    changed.pixels[0] = 99
+    for made in (part, changed, images.ImageData(photos, np.array(data.pixels), data.position)):
+        assert np.array_equal(pickle.loads(pickle.dumps(made)).pixels, made.pixels)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to know which files are mapped")
+def test_no_file_is_mapped_when_the_folder_is_renamed(photos, tmp_path, monkeypatch):
+    """Windows would refuse to rename it."""
+    replace, mapped = os.replace, []
+
+    def watched(source, target):
+        mapped.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if ".part/" in line)
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    cache_images(photos, SIZE, tmp_path / "cache")
+    assert mapped == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are refused elsewhere")
+def test_a_stray_file_whose_name_is_not_utf8_does_no_harm(photos, tmp_path):
+    before = photos.images.fingerprint
+    (photos.images.root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    assert photos.images.fingerprint != before
+    assert len(cache_images(open_again(photos), SIZE, tmp_path / "cache").catalogue) == 4

@@ -169,3 +169,24 @@ def test_sources_are_named_when_a_name_is_unknown_or_a_folder_is_needed():
         open_catalogue("shoes")
     with pytest.raises(ValueError, match="products.*root is needed"):
         open_catalogue("products")
+
+
+def test_a_task_with_changed_fields_learns_its_classes_again():
+    shop = catalogue(words=["old;soft", "soft", "soft", "old", "new", "soft"])
+    assert shop.tasks["words"].classes == ("old", "soft")
+    assert shop.task("words", minimum=3).classes == ("soft",)
+    assert shop.task("words", minimum=3).encode(shop.table)[:, 0].tolist() == [1, 1, 1, 0, 0, 1]
+    assert shop.task("words").classes == ("old", "soft") == shop.tasks["words"].classes
+    given = catalogue([SingleLabel("colour", classes=("red", "none", "blue"))])
+    assert given.task("colour", balance=0.5).classes == ("red", "none", "blue")
+    with pytest.raises(CatalogueError, match=all_of("shop", "'minimum': 4", "no class is left", "'words'")):
+        shop.task("words", minimum=4)
+    with pytest.raises(TypeError, match="minimum"):
+        shop.task("colour", minimum=2)
+
+
+def test_a_file_name_that_is_not_utf8_is_named():
+    names = ["a.jpg", "b.jpg", "caf\udce9.jpg", "d.jpg", "\u00e9.jpg", "f.jpg"]
+    shop = catalogue(image=pd.Series(names, dtype=object))  # pandas refuses such a name in a column of text
+    with pytest.raises(CatalogueError, match=all_of("shop", "row 2", r"'caf\udce9.jpg'", "not UTF-8", "rename")):
+        len(shop.image_fingerprint)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
+from ..photos import printable
 from ..splits import random_split
 from ..tasks import SingleLabel
 from .table import SYNONYMS
@@ -22,7 +23,8 @@ def open_folder(path: str | Path, *, seed: int = 42) -> Catalogue:
     ``category``; folders below it do not matter.
 
     Without folders of splits, photos are split 70/15/15 within each class. Hidden files are ignored; a file that lies
-    in no class, is not JPEG, PNG or WebP by its name, or leads out of the folder, is rejected with its reason. Raises
+    in no class, is not JPEG, PNG or WebP by its name, has a name that is not UTF-8, or leads out of the folder, is
+    rejected with its reason. Raises
     ``CatalogueError`` if no photo is left, or where only some of the folders at the top are splits.
     """
     root = Path(path)
@@ -31,7 +33,9 @@ def open_folder(path: str | Path, *, seed: int = 42) -> Catalogue:
     rows, rejected = [], []
     for location in _locations(root):
         parts = location.split("/")
-        if len(parts) <= depth:
+        if (name := printable(location)) != location:
+            rejected.append((str(root), None, name, "a name that is not UTF-8; rename it"))
+        elif len(parts) <= depth:
             rejected.append((str(root), None, location, "lies in no folder that names a class"))
         elif not parts[-1].lower().endswith(SUFFIXES):
             rejected.append((str(root), None, location, f"not {', '.join(SUFFIXES)} by its name"))

@@ -103,7 +103,7 @@ class TableImages(FolderImages):
         digest = hashlib.sha256()
         for location in self.locations:
             stat = os.stat(self.root / location)
-            digest.update(f"{location}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(f"{location}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
         return digest.hexdigest()
 
 
