@@ -81,7 +81,7 @@ class CheckpointFolder:
         write_atomically(_sum_path(path), lambda file: file.write(file_sha256(path).encode()))
         for old in self.paths()[: -self.keep]:
             _sum_path(old).unlink(missing_ok=True)
-            old.unlink()
+            old.unlink(missing_ok=True)
 
     def load_newest(self) -> dict | None:
         """The newest state that is whole, or None. A damaged one is passed over with a warning."""
@@ -98,7 +98,7 @@ class CheckpointFolder:
         """Remove all of them: a finished run needs none."""
         for path in self.paths():
             _sum_path(path).unlink(missing_ok=True)
-            path.unlink()
+            path.unlink(missing_ok=True)
         for part in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
             part.unlink()
 

@@ -9,11 +9,11 @@ import torch
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """The autocast type for ``"bf16"``, ``"fp32"`` (none) or ``"auto"``: bf16 on a GPU that has it and on a CPU with
-    matrix units (AMX); elsewhere convolutions in bf16 are slower than in float32."""
+    """The autocast type for ``"bf16"``, ``"fp32"`` (none) or ``"auto"``: bf16 on a GPU that has it (not on one that
+    emulates it) and on a CPU with matrix units (AMX); elsewhere convolutions in bf16 are slower than in float32."""
     if precision == "auto":
         if device.type == "cuda":
-            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+            precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
         else:
             precision = "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "fp32"
     if precision not in ("bf16", "fp32"):

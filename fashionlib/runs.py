@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from .checkpoints import CheckpointFolder
 from .files import write_atomically, write_json
 from .hardware import describe
 from .images import ImageData
 from .models import MultitaskModel
 from .optimisation import LossWeights, WeightAverage
-from .processes import process_count
+from .processes import is_main_process, process_count
 from .settings import Settings, Stage
 
 
@@ -99,6 +102,7 @@ class RunFolder:
         described = [_describe(part, model) for part in data]
         self.facts = described[0] if len(data) == 1 else {f["name"]: {"place": k, **f} for k, f in enumerate(described)}
         self.model_path, self.settings_path = path / "model.pth", path / "settings.json"
+        self.checkpoints = CheckpointFolder(path / "checkpoints")
         self.record = {
             "settings": settings.to_dict(),
             "stages": [stage.to_dict() for stage in stages],
@@ -139,13 +143,42 @@ class RunFolder:
         print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
         self.path.rename(aside)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone with the folder: the main process holds ``<folder>.lock`` beside it, also for those it trains with.
+
+        Raises ``RuntimeError`` if another process trains there, and ``OSError`` if the lock cannot be made.
+        """
+        if not is_main_process():
+            yield
+            return
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(f"{self.path}.lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise RuntimeError(
+                f"{self.path}: another process is training in this folder; wait for it, or give another run_dir"
+            ) from None
+        except OSError as error:
+            raise self._cannot_be_made(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _cannot_be_made(self, error: OSError) -> OSError:
+        return OSError(error.errno, f"the run folder cannot be made ({error.strerror})", str(self.path))
+
     def start(self) -> None:
         """Begin the run, or go on with it; a different one that is in the folder is moved aside."""
         self._move_aside()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OSError(error.errno, f"the run folder cannot be made ({error.strerror})", str(self.path)) from error
+            raise self._cannot_be_made(error) from error
         self._write(finished=False, seconds=0.0)
 
     def finish(self, seconds: float) -> None:

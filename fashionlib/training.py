@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ import torch
 
 from .batches import Batches, training_order
 from .calibration import calibrate
-from .checkpoints import CheckpointFolder, load_model, save_model
+from .checkpoints import load_model, save_model
 from .checks import check
 from .epochs import TrainingStep, train_epoch
 from .evaluation import Predictions, predict
@@ -21,10 +23,14 @@ from .hardware import memory_format, resolve_precision
 from .images import ImageData
 from .models import MultitaskModel
 from .optimisation import LossWeights, freeze, make_optimizer
-from .processes import run_once, same_everywhere, start_accelerator
+from .orders import Order
+from .processes import Alone, run_once, same_everywhere, start_accelerator
 from .runs import RunFolder, State
 from .settings import Settings, Stage
 from .tracking import Tracker
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass
@@ -71,7 +77,8 @@ def fit(
     Raises ``ValueError`` for a stage or loss weight that names no task, a task that no catalogue has, that has other
     classes in a second one or no label in training, and for images of another size than the model's;
     ``CatalogueError`` for an empty training split; ``FloatingPointError`` if a loss or a weight is no longer finite;
-    ``OSError`` if ``run_dir`` cannot be written - the last checkpoint stays good.
+    ``RuntimeError`` if another process trains in ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint
+    stays good.
     """
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
@@ -88,21 +95,48 @@ def fit(
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks))
     batches = Batches(data, list(model.tasks.values()))
     orders = [training_order(batches, settings, stage) for stage in stages]
-    run_once(run.start)
+    with run.locked():
+        run_once(run.start)
+        dtype = resolve_precision(settings.precision, device)
+        model.to(device, memory_format=memory_format(dtype, device))
+        state = State(model, loss_weights.to(device), settings.ema_decay)
+        if (saved := run.checkpoints.load_newest()) is not None:
+            state.load(saved)
+        same_everywhere(state.epoch, f"checkpoints in {run.path}: it must be a folder that all of them see")
+        writes = accelerator.is_main_process
+        if saved is not None and writes:
+            print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
+        with closing(Tracker(run.path / "tensorboard", state.step)) if writes else nullcontext() as tracker:
+            _train(state, saved, batches, stages, orders, settings, run, tracker, accelerator)
 
+        model.load_state_dict(state.final_weights())
+        model.requires_grad_(True).eval()
+        model.temperatures = {}
+        if validated := _with_validation(data):
+            calibrate(model, validated, precision=settings.precision, shared=True)
+        if writes:
+            save_model(model, run.model_path, settings.to_dict(), run.facts)
+            run.finish(state.seconds)
+            run.checkpoints.clear()
+        accelerator.wait_for_everyone()
+    return Run(model, run.history(), run.path, state.seconds, found=False)
+
+
+def _train(
+    state: State,
+    saved: dict | None,
+    batches: Batches,
+    stages: list[Stage],
+    orders: list[Order],
+    settings: Settings,
+    run: RunFolder,
+    tracker: Tracker | None,
+    accelerator: Accelerator | Alone,
+) -> None:
+    """Every epoch that is left. ``saved`` is the checkpoint that the state comes from; the main process has a tracker,
+    and writes."""
+    model, validated, device = state.model, _with_validation(batches.parts), accelerator.device
     dtype = resolve_precision(settings.precision, device)
-    model.to(device, memory_format=memory_format(dtype, device))
-    validated = [part for part in data if (part.catalogue.table["split"] == "val").any()]
-    checkpoints = CheckpointFolder(run.path / "checkpoints")
-    state = State(model, loss_weights.to(device), settings.ema_decay)
-    if (saved := checkpoints.load_newest()) is not None:
-        state.load(saved)
-    same_everywhere(state.epoch, f"checkpoints in {run.path}: it must be a folder that all of them see")
-    writes = accelerator.is_main_process
-    if saved is not None and writes:
-        print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
-    tracker = Tracker(run.path / "tensorboard", state.step) if writes else None
-
     for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
         if number < state.stage:
             continue
@@ -123,32 +157,22 @@ def fit(
             row |= {f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()}
             averaged = state.averaged()
             if validated:
-                mirror = settings.mirror_test
-                seen = [predict(averaged, part, "val", mirror=mirror, shared=True) for part in validated]
-                row |= validation_row(*seen)
+                how = {"mirror": settings.mirror_test, "precision": settings.precision, "shared": True}
+                row |= validation_row(*[predict(averaged, part, "val", **how) for part in validated])
             stopping = state.end_epoch(row, stage.epochs, settings.patience, time.perf_counter() - started)
-            if writes:
+            if tracker:
                 print(epoch_line(row, _total(stages), state.seconds), flush=True)
                 tracker.epoch(row, state.step)
                 if validated and state.stage > number:
                     tracker.montage(averaged, validated[0], state.step)
                 run.write_history(state.history)
-                checkpoints.save(state.epoch, state.to_dict())
+                run.checkpoints.save(state.epoch, state.to_dict())
                 if stopping:
                     print(f"fit: no better validation score for {settings.patience} epochs; stopping early", flush=True)
 
-    model.load_state_dict(state.final_weights())
-    model.requires_grad_(True).eval()
-    model.temperatures = {}
-    if validated:
-        calibrate(model, validated, shared=True)
-    if writes:
-        tracker.close()
-        save_model(model, run.model_path, settings.to_dict(), run.facts)
-        run.finish(state.seconds)
-        checkpoints.clear()
-    accelerator.wait_for_everyone()
-    return Run(model, run.history(), run.path, state.seconds, found=False)
+
+def _with_validation(data: Sequence[ImageData]) -> list[ImageData]:
+    return [part for part in data if (part.catalogue.table["split"] == "val").any()]
 
 
 def validation_row(*predictions: Predictions) -> dict[str, float]:

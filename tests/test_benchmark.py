@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fashionlib.benchmark import inference_speed, resident_memory, throughput
+from fashionlib.hardware import resolve_precision
 from fashionlib.models import MultitaskModel
 from fashionlib.settings import Settings
 
@@ -40,3 +41,10 @@ def test_inference_speed_counts_every_network(garments):
     assert table["ratio"].iloc[0] == 1 and (table["images_per_second"] > 0).all()
     numbers = [sum(p.numel() for p in model.parameters()) for model in (one, two)]
     assert table["parameters"].tolist() == [2 * numbers[0], numbers[1]]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_that_a_gpu_emulates_is_not_taken(monkeypatch, native):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    found = resolve_precision("auto", torch.device("cuda"))
+    assert found == (torch.bfloat16 if native else None)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import shared_run
 import torch
+from filelock import FileLock
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model
 
 from fashionlib.batches import Batches, training_order
@@ -93,6 +94,13 @@ def test_a_killed_process_ends_the_job_and_the_next_launch_goes_on(shared, tmp_p
     history, whole = (pd.read_csv(f / "run" / "history.csv") for f in (folder, shared[0]))
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["score"].to_numpy() == pytest.approx(whole["score"].to_numpy(), abs=1e-4)
+
+
+def test_a_folder_in_which_another_job_trains_ends_this_one(tmp_path):
+    with FileLock(tmp_path / "run.lock"):
+        done = launch(tmp_path)  # the second process does not wait for the first for ever
+    assert done.returncode != 0 and "run: another process is training in this folder" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """fit: it learns, writes what it promises, finds what was done, and says what is wrong."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from fashionlib.optimisation import LossWeights
 from fashionlib.runs import State
 from fashionlib.settings import Stage
 from fashionlib.tasks import SingleLabel
+from fashionlib.tracking import Tracker
 from fashionlib.training import fit
 
 
@@ -109,7 +112,7 @@ def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp
     changed = tiny_data(table)
     third = fit(tiny_model(changed, "gender"), changed, replace(one, flip=0.1), tmp_path / "run")
     assert not third.found and "data.fingerprint: " in capsys.readouterr().out
-    kept = sorted(path for path in tmp_path.iterdir() if path.name.startswith("run."))
+    kept = sorted(path for path in tmp_path.iterdir() if path.name.startswith("run.") and path.is_dir())
     assert len(kept) == 2
     assert any(same_weights(load_model(path / "model.pth"), first.model) for path in kept)
 
@@ -304,3 +307,78 @@ def test_weights_that_are_not_finite_are_not_kept_as_a_checkpoint(data, tmp_path
     monkeypatch.undo()
     run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3), tmp_path / "run")
     assert len(run.history) == 3 and all(torch.isfinite(t).all() for t in run.model.state_dict().values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_validation_and_calibration_run_at_the_precision_of_the_settings(data, tmp_path, monkeypatch, precision):
+    asked = []
+
+    def remember(module, inputs, outputs):
+        if not module.training:
+            asked.append(outputs["gender"].dtype)
+
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": precision == "fp32"})  # "auto" is the other
+    monkeypatch.setattr("fashionlib.tracking.Tracker.montage", lambda *_: None)
+    model = tiny_model(data, "gender")
+    model.register_forward_hook(remember)
+    fit(model, data, replace(SETTINGS, epochs=1, precision=precision), tmp_path / "run")
+    assert set(asked) == {torch.float32 if precision == "fp32" else torch.bfloat16} and len(asked) == 2
+
+
+def test_a_second_process_is_refused_while_one_trains(data, tmp_path, monkeypatch):
+    """Whether by another process or, as here, from within: the folder is that of the first."""
+    settings, found = replace(SETTINGS, epochs=1), []
+
+    def meanwhile(*_):
+        with pytest.raises(RuntimeError, match=r"run: another process is training in this folder; wait for it, or"):
+            fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
+        found.append(fit(tiny_model(data, "gender"), data, settings, tmp_path / "other"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fashionlib.training.validation_row", lambda *_: patch.undo() or meanwhile())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
+    again = fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
+    assert not again.found and same_weights(again.model, found[0].model)
+
+
+def test_a_lock_in_another_process_is_respected_and_a_finished_run_needs_none(finished, data, tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, "-c", LOCKING, tmp_path / "run.lock", f"{finished.run_dir}.lock"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert child.stdout.readline() == "locked\n"
+        with pytest.raises(RuntimeError, match="run: another process is training in this folder"):
+            fit(tiny_model(data), data, SETTINGS, tmp_path / "run")
+        assert fit(tiny_model(data), data, SETTINGS, finished.run_dir).found
+    finally:
+        child.kill()
+        child.wait()
+    assert not fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=1), tmp_path / "run").found
+
+
+LOCKING = """
+import sys
+from filelock import FileLock
+locks = [FileLock(path) for path in sys.argv[1:]]
+for lock in locks:
+    lock.acquire()
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("error", [FloatingPointError, KeyboardInterrupt])
+def test_the_writer_of_events_is_closed_whatever_happens(data, tmp_path, monkeypatch, error):
+    closed, close = [], Tracker.close
+    monkeypatch.setattr(Tracker, "close", lambda self: closed.append(close(self)))
+
+    def stop(*_):
+        raise error("stopped")
+
+    monkeypatch.setattr("fashionlib.training.train_epoch", stop)
+    with pytest.raises(error, match="stopped"):
+        fit(tiny_model(data, "gender"), data, SETTINGS, tmp_path / "run")
+    assert len(closed) == 1
