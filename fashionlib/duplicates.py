@@ -14,6 +14,7 @@ from .progress import progress
 from .splits import chain, grouped_split, join_groups
 
 MAX_DISTANCE = 4  # of 64 bits, for a candidate
+BLOCK = 2**24  # pairs of hashes compared at once: 128 MB, and a quarter as much for what differs
 MAX_DIFFERENCE = 3.0  # mean absolute difference of 255 grey levels, for a near-duplicate
 
 
@@ -29,13 +30,14 @@ def perceptual_hashes(data: ImageData) -> np.ndarray:
     return np.array([one(r) for r in progress(rows, what="hash", unit="img")], dtype=np.uint64)
 
 
-def near_duplicates(hashes: np.ndarray, distance: int = 2, block: int = 2048) -> np.ndarray:
-    """All pairs (M, 2), i < j, of 64-bit hashes that differ in at most ``distance`` bits; memory is bounded by the
-    block."""
+def near_duplicates(hashes: np.ndarray, distance: int = 2, block: int = BLOCK) -> np.ndarray:
+    """All pairs (M, 2), i < j, of 64-bit hashes (N,) that differ in at most ``distance`` bits, in their order. At most
+    ``block`` pairs are compared at once (but one hash with all others at least), which bounds the memory."""
     found = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(hashes), block):
+    height = max(block // max(len(hashes), 1), 1)
+    for start in range(0, len(hashes), height):
         rest = hashes[start:]
-        near = np.bitwise_count(hashes[start : start + block, None] ^ rest[None, :]) <= distance
+        near = np.bitwise_count(hashes[start : start + height, None] ^ rest[None, :]) <= distance
         i, j = np.nonzero(near)
         pairs = np.stack([i, j], axis=1)[j > i]
         found.append(pairs + start)
@@ -58,7 +60,8 @@ def duplicate_pairs(data: ImageData, distance: int = MAX_DISTANCE, difference: f
     The hash alone will not do for product photographs: it sees the silhouette and neither colour nor detail, and at
     2 of 64 bits it already joins thousands of different shoes. The result is kept beside the pixel cache.
     """
-    kept = data.folder / f"near_duplicates_{distance}_{difference}.npy" if data.folder else None
+    part = f"_of_{len(data.position)}" if len(data.position) < len(data.pixels) else ""  # some may come back
+    kept = data.folder / f"near_duplicates_{distance}_{difference}{part}.npy" if data.folder else None
     if kept and kept.exists():
         return np.load(kept)
     pairs = alike(data, near_duplicates(perceptual_hashes(data), distance), difference)

@@ -145,13 +145,17 @@ def accuracy_table(
 
 def paired_differences(first: Predictions, second: Predictions, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
     """One row per label that both predict: accuracy of the first minus the second on the same images, with its 95%
-    interval from a paired bootstrap over images. Raises ``ValueError`` if the images differ."""
+    interval from a paired bootstrap over images; NaN for a label that no image has. Raises ``ValueError`` if the
+    images differ."""
     if not np.array_equal(first.rows, second.rows):
         raise ValueError("a paired comparison needs predictions of the same images in the same order")
     one, two = first.labels(), second.labels()
     rows = []
     for label in [name for name in one if name in two]:
         (_, index, truth), (_, other, _) = known(*one[label]), known(*two[label])
+        if len(truth) == 0:
+            rows.append({"task": label, "difference": np.nan, "ci_low": np.nan, "ci_high": np.nan})
+            continue
         better = (index == truth).astype(int) - (other == truth)
         # resampling rows is drawing how often each difference (-1, 0, 1) occurs
         shares = [np.mean(better == value) for value in (-1, 0, 1)]
@@ -208,24 +212,26 @@ def confusions(predictions: Predictions, label: str, top: int = 12) -> pd.DataFr
 def majority_table(
     data: ImageData, labels: tuple[str, ...], split: str = "test", ks: tuple[int, ...] = (3,)
 ) -> pd.DataFrame:
-    """What always answering the most frequent training class reaches: the floor of every accuracy."""
+    """What always answering the most frequent training class reaches: the floor of every accuracy. NaN for a label that
+    no image of the split has, or none of training."""
     table = data.catalogue.table
     train, test = table[table["split"] == "train"], table.iloc[data.catalogue.rows(split)]
     rows = []
     for label in labels:
         counts, truth = train[label].value_counts(), test[label].dropna()
-        predicted = np.full(len(truth), counts.index[0], dtype=object)
-        low, high = bootstrap_interval((truth == predicted).to_numpy())
+        judged = truth if len(counts) else truth[:0]
+        predicted = np.full(len(judged), counts.index[0] if len(counts) else None, dtype=object)
+        low, high = bootstrap_interval((judged == predicted).to_numpy())
         rows.append(
             {
                 "task": label,
                 "n_test": len(truth),
                 "n_classes": len(counts),
-                "accuracy": float((truth == predicted).mean()),
+                "accuracy": float((judged == predicted).mean()),
                 "ci_low": low,
                 "ci_high": high,
-                "macro_f1": _majority_f1(truth, predicted),
-                **{f"top{k}_accuracy": float(truth.isin(counts.index[:k]).mean()) for k in ks},
+                "macro_f1": _majority_f1(judged, predicted),
+                **{f"top{k}_accuracy": float(judged.isin(counts.index[:k]).mean()) for k in ks},
             }
         )
     return pd.DataFrame(rows)
@@ -246,4 +252,6 @@ def bootstrap_interval(correct: np.ndarray, repeats: int = 1000, seed: int = 0) 
 def _majority_f1(truth: pd.Series, predicted: np.ndarray) -> float:
     from sklearn.metrics import f1_score
 
+    if len(truth) == 0:
+        return float("nan")
     return float(f1_score(truth.astype(str), predicted.astype(str), average="macro", zero_division=0))

@@ -196,14 +196,20 @@ def mean_intervals(
     size = np.bincount(number)
     sums = np.stack([np.bincount(number, column) for column in values.T], 1)
     rng = np.random.default_rng(seed)
-    drawn = np.stack([np.bincount(rng.integers(0, len(size), len(size)), minlength=len(size)) for _ in range(repeats)])
-    means = (drawn @ sums) / (drawn @ size)[:, None]
+    means = np.empty((repeats, sums.shape[1]))
+    for row in means:  # one resample at a time: all of them are as large as repeats x groups
+        drawn = np.bincount(rng.integers(0, len(size), len(size)), minlength=len(size))
+        row[:] = drawn @ sums / (drawn @ size)
     return [(float(low), float(high)) for low, high in np.percentile(means, [2.5, 97.5], axis=0).T]
 
 
 def _numbers(*items: Sequence) -> list[np.ndarray]:
     """Each sequence of items as int64 (N,); an item has the same number everywhere, and one not known has -1."""
-    parts = [pd.Series(np.asarray(part)) for part in items]
+    # of a list of text with NaN in it, numpy would make the text "nan"
+    parts = [
+        pd.Series(part) if isinstance(part, np.ndarray) else pd.Series(list(part), dtype=object).infer_objects()
+        for part in items
+    ]
     together = pd.concat(parts, ignore_index=True)
     numbers = pd.factorize(together)[0].astype(np.int64)
     if pd.api.types.is_numeric_dtype(together):

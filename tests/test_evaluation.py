@@ -14,6 +14,7 @@ from fashionlib.evaluation import (
     exact_match,
     impossible_rate,
     majority_table,
+    paired_differences,
     per_class_table,
     predict,
 )
@@ -180,3 +181,23 @@ def test_predict_leaves_auxiliary_tasks_out_unless_asked():
     model = tiny_model(data)
     assert list(predict(model, data, "val").activations) == ["gender"]
     assert list(predict(model, data, "val", tasks=("article",)).activations) == ["article"]
+
+
+def test_a_label_that_no_image_has_is_a_row_of_nan(handmade):
+    targets = handmade.targets | {"fruit": np.full(7, MISSING)}
+    unknown = Predictions(handmade.tasks, handmade.rows, handmade.activations, targets)
+    table = paired_differences(unknown, unknown).set_index("task")
+    assert list(table.index) == ["fruit", "size"] and table.loc["fruit"].isna().all()
+    assert (table.loc["size"] == 0).all()
+    assert accuracy_table(unknown).set_index("task").loc["fruit", ["accuracy", "ci_low"]].isna().all()
+
+
+def test_the_majority_of_a_label_without_training_or_test_images_is_nan():
+    table = tiny_table(train=6, val=0, test=5)
+    table.loc[:5, "gender"] = None
+    table.loc[6:, "article"] = None
+    both = majority_table(tiny_data(table), ("gender", "article", "master")).set_index("task")
+    assert both["n_test"].tolist() == [5, 0, 5] and both["n_classes"].tolist()[0] == 0
+    measures = ["accuracy", "ci_low", "ci_high", "macro_f1", "top3_accuracy"]
+    assert both.loc[["gender", "article"], measures].isna().all(axis=None)
+    assert both.loc["master", measures].notna().all()

@@ -359,3 +359,24 @@ def test_a_paired_difference_needs_the_same_queries(two_rankings):
     other = rank(at(0, 1), at(0, 1), ["a", "b"], ["a", "b"])
     with pytest.raises(ValueError, match="same gallery for the same queries"):
         ranking_differences(two_rankings[0], other)
+
+
+def test_intervals_are_those_of_all_resamples_at_once():
+    rng = np.random.default_rng(15)
+    values, groups = rng.random((60, 3)), rng.permutation(60) % 20
+    number = np.unique(groups, return_inverse=True)[1]
+    draws = np.random.default_rng(4)
+    drawn = np.stack([np.bincount(draws.integers(0, 20, 20), minlength=20) for _ in range(50)])
+    weights = drawn[:, number].astype(float)  # of each row in each resample
+    means = weights @ values / weights.sum(1, keepdims=True)
+    expected = np.percentile(means, [2.5, 97.5], axis=0).T
+    np.testing.assert_allclose(mean_intervals(values, groups, repeats=50, seed=4), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("missing", [float("nan"), None, np.nan, pd.NA])
+def test_an_item_that_is_missing_in_a_list_of_text_is_not_known(missing):
+    items = ["a", missing, "a", missing, "b"]
+    found = leave_one_out(at(0, 1, 2, 3, 4), items)
+    assert found.queries.tolist() == [0, 2] and found.n_excluded == 3
+    assert found.queries.tolist() == leave_one_out(at(0, 1, 2, 3, 4), np.array(items, object)).queries.tolist()
+    assert rank(at(0, 1), at(0, 1), ["a", missing], ["a", missing]).queries.tolist() == [0]
