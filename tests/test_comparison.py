@@ -11,7 +11,14 @@ from sklearn.metrics import average_precision_score, f1_score
 from fashionlib.comparison import comparison_table, difference_table, verdict
 from fashionlib.evaluation import Predictions, accuracy_table, predict
 from fashionlib.labels import MISSING, UNSEEN
-from fashionlib.outcomes import Outcome, attribute_outcome, label_outcome, outcomes_of, ranking_outcome
+from fashionlib.outcomes import (
+    Outcome,
+    attribute_outcome,
+    label_outcome,
+    outcomes_of,
+    ranking_outcome,
+    sampling_units,
+)
 from fashionlib.ranking import rank
 from fashionlib.retrieval import embed, query_and_gallery
 from fashionlib.tasks import MultiLabel, SingleLabel
@@ -320,3 +327,16 @@ def test_a_finished_run_is_measured_on_every_task_in_its_catalogue(trained, tmp_
     items = data.catalogue.table["item"]
     ranking = rank(embed(model, data, query), embed(model, data, gallery), items[query], items[gallery])
     assert found["item"].metrics["map_at_r"] == pytest.approx(ranking.scores()["map_at_r"])
+    whole = items.iloc[seen.rows]
+    of_label = found["article"].groups
+    assert len(set(of_label)) == len(of_label) - whole.dropna().duplicated().sum() < len(of_label)
+    without = data.with_split(data.catalogue.table["split"].replace("val", "test"))
+    (tmp_path / "without").mkdir()
+    assert "macro_f1" not in outcomes_of(model, [without.only("words")], tmp_path / "without")["words"].metrics
+
+
+def test_images_of_an_item_are_drawn_together_and_others_alone():
+    table = pd.DataFrame({"item": ["a", None, "b", "a", None, "a"]})
+    units = sampling_units(table)
+    assert len(set(units[[0, 3, 5]])) == 1 and len(set(units)) == 4
+    assert sampling_units(table.drop(columns="item")).tolist() == list(range(6))
