@@ -20,6 +20,7 @@ REPORTED = {
     "03_attribute_baseline.ipynb",
     "04_retrieval.ipynb",
     "07_product_attributes.ipynb",
+    "09_catalogue_search.ipynb",
 }
 PROFILES = [ROOT / "results/demo", PRODUCTS]
 
@@ -63,6 +64,26 @@ def test_the_triplet_embedding_is_clearly_above_what_needs_no_training_for_it():
     crowd = pd.read_csv(PRODUCTS / "tables/04_crowd.csv").query("metric == 'recall_at_1'").set_index("embedding")
     assert crowd["value"].idxmax() == "triplet embedding" and (crowd["n_gallery"] > 5000).all()
     assert speed.set_index("what").loc["rank", "ratio_to_bare"] <= 1.3
+
+
+def test_the_index_is_as_fast_as_asked():
+    largest = pd.read_csv(PRODUCTS / "tables/09_index.csv").iloc[-1]
+    assert largest["items"] >= 44_000 and largest["insert_seconds"] < 60 and largest["filtered_query_ms"] < 50
+    assert largest[["recall", "filtered_recall"]].min() >= 0.99
+    growth = pd.read_csv(PRODUCTS / "tables/09_index_growth.csv")
+    assert set(growth.loc[~growth["measured"], "items"]) == {10**6, 10**7}
+
+
+def test_a_network_that_knows_the_products_learns_another_shop_better():
+    difference = pd.read_csv(PRODUCTS / "tables/09_transfer_difference.csv").set_index("metric").loc["accuracy"]
+    assert difference["ci_low"] > 0 and difference["n_seeds"] == 3
+
+
+def test_the_most_suspicious_labels_were_looked_at_one_by_one():
+    suspects = pd.read_csv(PRODUCTS / "tables/09_suspects.csv")
+    assert len(suspects) == 40 and set(suspects["verdict"]) <= {"wrong", "not what is seen", "unclear", "right"}
+    planted = pd.read_csv(PRODUCTS / "tables/09_planted.csv").query("kind == 'all' and examined == planted").iloc[0]
+    assert planted["precision"] > 10 * planted["chance"]
 
 
 def test_the_main_model_beats_the_project_seed_on_every_label(accuracy):
