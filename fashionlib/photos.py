@@ -1,4 +1,4 @@
-"""Photos as a user has them, decoded in order by a few threads while the network works on those before."""
+"""Photos as a user has them, decoded in order by a few threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -50,22 +51,22 @@ def named_photos(photos: str | Path | Photo | Iterable) -> tuple[Iterator[tuple[
 
 
 def decoded(
-    photos: Iterable[tuple[str, Photo | BadImage]], size: tuple[int, int], ahead: int
+    photos: Iterable[tuple[str, Photo | BadImage]], size: tuple[int, int], batch_size: int, ahead: bool
 ) -> Iterator[tuple[str, np.ndarray | BadImage]]:
     """Names and pixels, uint8 (H, W, 3) of ``size`` (width, height), or why there are none; in the given order.
 
-    Photos are taken from the iterable when they are needed, at most ``ahead`` of them before their turn.
+    Photos are taken from the iterable a batch at a time. ``ahead`` decodes one batch while the one before is used: for
+    a GPU; a network on the CPU needs all its cores, and waits at every layer for the slowest.
     """
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16), "decode")  # Pillow decodes outside Python's lock
-    waiting = deque()
+    photos, waiting = iter(photos), deque()
     try:
-        for name, photo in photos:
-            waiting.append((name, pool.submit(read_photo, name, photo, size)))
+        while batch := list(islice(photos, batch_size)):
+            waiting.append([(name, pool.submit(read_photo, name, photo, size)) for name, photo in batch])
             if len(waiting) > ahead:
-                first, pixels = waiting.popleft()
-                yield first, pixels.result()
-        for first, pixels in waiting:
-            yield first, pixels.result()
+                yield from ((name, pixels.result()) for name, pixels in waiting.popleft())
+        for batch in waiting:
+            yield from ((name, pixels.result()) for name, pixels in batch)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -113,7 +113,7 @@ class Tagger:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         named, total = named_photos(photos)
-        stream = decoded(named, self.model.size, ahead=batch_size)
+        stream = decoded(named, self.model.size, batch_size, ahead=self.device.type != "cpu")
         if what:
             stream = iter(progress(stream, total=total, what=what, unit="img"))
         return iter(lambda: list(islice(stream, batch_size)), [])

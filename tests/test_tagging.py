@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from tiny import SIZE, tiny_model
 
+from fashionlib import photos as photos_module
 from fashionlib.checkpoints import load_model, save_model
 from fashionlib.evaluation import predict
 from fashionlib.images import MAY_PASS, BadImage, decode, fit_to
@@ -370,7 +371,8 @@ def test_auxiliary_tasks_are_not_reported(data):
     assert tagger.tag(RED)["task"].tolist() == ["gender"]
 
 
-def test_decoding_stops_when_nobody_asks_for_more(encode):
+@pytest.mark.parametrize("ahead, taken", [(False, 6), (True, 9)])
+def test_decoding_stops_when_nobody_asks_for_more(encode, ahead, taken):
     class Endless:
         taken = 0
 
@@ -380,10 +382,29 @@ def test_decoding_stops_when_nobody_asks_for_more(encode):
                 yield str(self.taken), encode(RED, "PNG") if self.taken % 2 else BadImage("even")
 
     photos = Endless()
-    stream = decoded(photos, SIZE, ahead=3)
+    stream = decoded(photos, SIZE, 3, ahead)
     names = [next(stream)[0] for _ in range(5)]
     stream.close()
-    assert names == ["1", "2", "3", "4", "5"] and photos.taken == 8
+    assert names == ["1", "2", "3", "4", "5"] and photos.taken == taken
+
+
+def test_on_a_cpu_nothing_is_decoded_while_the_network_works(encode, monkeypatch):
+    model = MultitaskModel("resnet_tiny", [SingleLabel("gender", classes=("a", "b"))], size=SIZE)
+    tagger = Tagger(model, "0" * 16, "cpu")
+    read, forward, started, begun = photos_module.read_photo, tagger._forward, [], []
+
+    def reading(*arguments):
+        started.append(arguments[0])
+        return read(*arguments)
+
+    def working(*arguments):
+        begun.append(len(started))
+        return forward(*arguments)
+
+    monkeypatch.setattr(photos_module, "read_photo", reading)
+    monkeypatch.setattr(tagger, "_forward", working)
+    tagger.tag([(str(k), encode(RED, "PNG")) for k in range(8)], batch_size=3)
+    assert begun == [3, 6, 8]
 
 
 def test_a_file_that_is_no_model(tmp_path):
