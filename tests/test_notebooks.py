@@ -56,7 +56,7 @@ EXPECTED = {
     },
 }
 COLUMNS = {  # the tables that other notebooks and readers rely on
-    "04_ranking_speed": "what seconds peak_mb ratio_to_bare",
+    "04_ranking_speed": "what seconds peak_mb ratio_to_bare queries gallery",
     "07_accuracy": "model split task n_test n_classes accuracy ci_low ci_high macro_f1 top3_accuracy "
     "seed_accuracy best_published",
     "07_exact_match": "model split n_test exact_match ci_low ci_high impossible_rate",
