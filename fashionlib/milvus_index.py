@@ -45,7 +45,7 @@ MAX_K = 16384  # what a Milvus server returns at most
 # index loses neighbours when few pass, and its time goes into other things. A server falls back to comparing by itself.
 EMBEDDED = {"index_type": "FLAT", "metric_type": "IP"}
 SERVER = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 32, "efConstruction": 256}}
-PARTITIONS = 16  # of an index in a folder; each is a file or more
+PARTITIONS = tuple(f"part_{number}" for number in range(16))  # of an index in a folder; each is a file or more
 EF = 256  # candidates that a search of the graph keeps; more finds more, slower
 
 
@@ -72,7 +72,7 @@ class MilvusIndex:
         self.where = re.sub(r"//[^/@]*@", "//", str(where))  # no password in messages
         self._collection = collection
         self._fields = {name: f"attribute_{number}" for number, name in enumerate(self.attributes)}
-        self._divided_by: str | None = None  # the attribute whose values decide the partition
+        self._partitioned_by: str | None = None  # the attribute whose values decide the partition
         self._size = max(min(BATCH_ROWS, BATCH_VALUES // self.dimension), 1)
         import_quietly()
         self._engine = None if "://" in str(where) else Engine.of(Path(where))
@@ -169,14 +169,14 @@ class MilvusIndex:
     def _answers(self, queries: list, options: dict, wanted: Mapping[str, list[str]]) -> list:
         """What a search finds in the partitions that can hold it, or in all if an item has moved to another one: what
         it was before is still in the first."""
-        values = wanted.get(self._divided_by, [])
+        values = wanted.get(self._partitioned_by, [])
         parts = {"partition_names": sorted(map(_partition, set(values)))} if values else {}
         with self._request("search", flushed=True) as client:
             answers = client.search(self._collection, data=queries, **options, **parts)
             if not values:
                 return answers
         ids = list({unquote(hit["id"]) for answer in answers for hit in answer})
-        field = self._fields[self._divided_by]
+        field = self._fields[self._partitioned_by]
         if all(item[field] in values for part in self._parts(len(ids)) for item in self._get(ids[part], [field])):
             return answers
         with self._request("search") as client:
@@ -216,8 +216,8 @@ class MilvusIndex:
         self._fields = {name: f"attribute_{there['attributes'].index(name)}" for name in self.attributes}
         with self._request("open") as client:
             client.load_collection(self._collection)
-            if self._engine and there["attributes"] and client.has_partition(self._collection, _partition("")):
-                self._divided_by = there["attributes"][0]
+            if self._engine and client.has_partition(self._collection, PARTITIONS[-1]):  # made last, so all are there
+                self._partitioned_by = there["attributes"][0]
 
     def _create(self, client) -> None:
         from pymilvus import DataType
@@ -239,8 +239,8 @@ class MilvusIndex:
             properties={PROPERTY: json.dumps(layout)},
             consistency_level="Strong",  # a search sees what was written before it
         )
-        for number in range(PARTITIONS if self._engine and self.attributes else 0):
-            client.create_partition(self._collection, f"part_{number}")
+        for partition in PARTITIONS if self._engine and self.attributes else ():
+            client.create_partition(self._collection, partition)
 
     @contextmanager
     def _request(self, what: str, flushed: bool = False) -> Iterator:
@@ -289,21 +289,20 @@ class MilvusIndex:
             if self._engine:
                 self._engine.written = True
             with self._request(f"{how} from item {part.start:,} of {len(ids):,} on") as client:
-                for where, some in self._divided(rows).items():
-                    getattr(client, how)(self._collection, some, partition_name=where)
+                for partition, some in self._by_partition(rows).items():
+                    getattr(client, how)(self._collection, some, partition_name=partition)
 
-    def _divided(self, rows: list[dict]) -> dict[str, list[dict]]:
-        """Rows by their partition."""
-        if self._divided_by is None:
+    def _by_partition(self, rows: list[dict]) -> dict[str, list[dict]]:
+        if self._partitioned_by is None:
             return {"": rows}
         parts: dict[str, list[dict]] = {}
         for row in rows:
-            parts.setdefault(_partition(row[self._fields[self._divided_by]]), []).append(row)
+            parts.setdefault(_partition(row[self._fields[self._partitioned_by]]), []).append(row)
         return parts
 
 
 def _partition(value: str | None) -> str:
-    return f"part_{zlib.crc32((value or '').encode()) % PARTITIONS}"
+    return PARTITIONS[zlib.crc32((value or "").encode()) % len(PARTITIONS)]
 
 
 def _literal(values: list[str]) -> str:

@@ -24,8 +24,8 @@ def open_folder(path: str | Path, *, seed: int = 42) -> Catalogue:
 
     Without folders of splits, photos are split 70/15/15 within each class. Hidden files are ignored; a file that lies
     in no class, is not JPEG, PNG or WebP by its name, has a name that is not UTF-8, or leads out of the folder, is
-    rejected with its reason. Raises
-    ``CatalogueError`` if no photo is left, or where only some of the folders at the top are splits.
+    rejected with its reason. Raises ``CatalogueError`` if no photo is left, or where only some of the folders at the
+    top are splits.
     """
     root = Path(path)
     top = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
