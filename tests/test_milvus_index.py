@@ -172,6 +172,28 @@ def test_a_filter_on_the_first_attribute_looks_into_its_partitions_alone(path, m
         assert len(named[0]) == 1
 
 
+def test_an_index_whose_making_was_cut_short_works(path, monkeypatch):
+    from pymilvus import MilvusClient, MilvusException
+
+    create, made = MilvusClient.create_partition, []
+
+    def cut(client, collection, partition):
+        if len(made) == 3:
+            raise MilvusException(message="stopped")
+        made.append(partition)
+        return create(client, collection, partition)
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="cannot be opened as an index"):
+        patch.setattr(MilvusClient, "create_partition", cut)
+        open_index(path, **LAYOUT)
+    ids, vectors, table = items()
+    exact = open_index(**LAYOUT)
+    with open_index(path, **LAYOUT) as kept:
+        for index in (exact, kept):
+            index.insert(ids, vectors, table)
+        same(kept.search(vectors[:4], 15, {"in": "it's"}), exact.search(vectors[:4], 15, {"in": "it's"}))
+
+
 @pytest.mark.parametrize(
     "other, message",
     [
