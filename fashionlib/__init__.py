@@ -28,7 +28,7 @@ The modules, in the order in which they are best read:
     catalogue      Catalogue: images, labels, splits, item ids - the one data structure
     sources        open_catalogue: DeepFashion, Fashion Product Images, drawn garments, a table or folder of your own
     splits         training, validation, test; with all images of an item on one side
-    images         safe decoding, bad files listed, cache_images: every picture decoded once
+    images         cache_images: every picture decoded once, bad files listed
     tasks          SingleLabel, MultiLabel, Hierarchy, Similarity: what is asked of an image
     models         MultitaskModel: one backbone, one head a task
     settings       Settings and Stage: how a model is trained
@@ -45,7 +45,7 @@ The modules, in the order in which they are best read:
 Behind them:
 
     training       batches, orders, augment, epochs, optimisation, processes, inference, hardware, checks, runs,
-                   checkpoints, tracking, progress, files, labels, calibration, transfer
+                   checkpoints, tracking, progress, files, labels, calibration, transfer, decoding
     measuring      metrics, attribute_metrics, ranking, outcomes, comparison, benchmark, ranking_speed, search_speed,
                    tagging_speed
     tagging        photos, shards, scale

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .images import MAY_PASS, BadImage, decode, fit_to, unreadable
+from .decoding import MAY_PASS, BadImage, decode, fit_to, unreadable
 
 Photo = str | Path | bytes | Image.Image | np.ndarray
 

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .decoding import MAY_PASS, BadImage
 from .files import write_atomically, write_json
-from .images import MAY_PASS, BadImage
 from .photos import named_photos
 from .tagging import EMBEDDINGS, TAGS, Tagger
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from .checkpoints import load_model, model_id
+from .decoding import BadImage
 from .hardware import autocast, memory_format, resolve_precision
-from .images import BadImage
 from .models import MultitaskModel
 from .photos import decoded, named_photos
 from .progress import progress

@@ -21,7 +21,7 @@ from fashionlib import bulk
 from fashionlib.__main__ import main
 from fashionlib.bulk import BulkError, tag_folder
 from fashionlib.checkpoints import save_model
-from fashionlib.images import MAY_PASS
+from fashionlib.decoding import MAY_PASS
 from fashionlib.shards import Job, cut
 from fashionlib.tagging import Tagger
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fashionlib import duplicates, images
-from fashionlib.images import MAY_PASS, BadImage, FolderImages, cache_images, decode
+from fashionlib.decoding import MAY_PASS, BadImage, decode
+from fashionlib.images import FolderImages, cache_images
 from fashionlib.sources import open_catalogue
 
 SIZE = (24, 32)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from fashionlib.catalogue import CatalogueError
-from fashionlib.images import BadImage, cache_images
+from fashionlib.decoding import BadImage
+from fashionlib.images import cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.crops import CroppedImages
 from fashionlib.sources.deepfashion import open_attributes, open_inshop

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fashionlib.catalogue import CatalogueError
-from fashionlib.images import BadImage, cache_images
+from fashionlib.decoding import BadImage
+from fashionlib.images import cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.products import COLUMNS, SEVEN, TAXONOMY, name_words, read_styles
 from fashionlib.sources.synthetic_files import write_products

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fashionlib.images import BadImage
+from fashionlib.decoding import BadImage
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.garments.articles import ARTICLES
 from fashionlib.sources.garments.drawing import SILHOUETTES, draw

@@ -19,8 +19,8 @@ from tiny import SIZE, tiny_model
 
 from fashionlib import photos as photos_module
 from fashionlib.checkpoints import load_model, save_model
+from fashionlib.decoding import MAY_PASS, BadImage, decode, fit_to
 from fashionlib.evaluation import predict
-from fashionlib.images import MAY_PASS, BadImage, decode, fit_to
 from fashionlib.models import MultitaskModel
 from fashionlib.photos import decoded
 from fashionlib.retrieval import embed

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..catalogue import ImageSource
-from ..images import BadImage, decode
+from ..decoding import BadImage, decode
 
 
 class CroppedImages:

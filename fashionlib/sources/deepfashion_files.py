@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from ..catalogue import REJECTED, CatalogueError
-from ..images import BadImage, FolderImages
+from ..decoding import BadImage
+from ..images import FolderImages
 from .deepfashion_lists import IMAGE_FOLDER
 
 REQUEST = (

@@ -20,7 +20,8 @@ from pathlib import Path
 import pandas as pd
 
 from ..catalogue import REJECTED, Catalogue, CatalogueError
-from ..images import BadImage, FolderImages
+from ..decoding import BadImage
+from ..images import FolderImages
 from ..splits import random_split
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 from .product_words import product_attributes

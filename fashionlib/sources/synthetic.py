@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..catalogue import Catalogue
-from ..images import BadImage
+from ..decoding import BadImage
 from ..splits import grouped_split, random_split
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 from .garments.drawing import draw
