@@ -95,16 +95,19 @@ def predict_once(
     for tensor in model.state_dict().values():
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     key = f"{weights.hexdigest()} {data.fingerprint([c for t in wanted for c in t.columns])} {mirror}"
+    fields = {task.name: f"task_{number}" for number, task in enumerate(wanted)}  # savez has arguments of its own
     path = run_dir / f"predictions_{data.catalogue.name}_{split}.npz"
     rows = data.catalogue.rows(split)
     if path.exists():
         with np.load(path) as kept:
-            if str(kept["key"]) == key:
+            if str(kept["key"]) == key and set(fields.values()) <= set(kept):
                 targets = {t.name: t.encode(data.catalogue.table.iloc[rows]) for t in wanted}
-                return Predictions({t.name: t for t in wanted}, rows, {t.name: kept[t.name] for t in wanted}, targets)
+                found = {name: kept[field] for name, field in fields.items()}
+                return Predictions({t.name: t for t in wanted}, rows, found, targets)
     made = predict(model, data, split, batch_size, mirror)
     if is_main_process():
-        write_atomically(path, lambda file: np.savez(file, key=np.array(key), **made.activations))
+        arrays = {field: made.activations[name] for name, field in fields.items()}
+        write_atomically(path, lambda file: np.savez(file, key=np.array(key), **arrays))
     return made
 
 

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from fashionlib import duplicates, evaluation
+from fashionlib.catalogue import Catalogue
+from fashionlib.images import ImageData
 from fashionlib.models import MultitaskModel
 from fashionlib.results import Results
+from fashionlib.tasks import SingleLabel
 
 
 @pytest.fixture
@@ -29,6 +32,20 @@ def test_predictions_are_those_of_predict_and_are_found_again(garments, model, t
         for name, values in expected.activations.items():
             np.testing.assert_array_equal(found.activations[name], values)
             np.testing.assert_array_equal(found.targets[name], expected.targets[name])
+
+
+@pytest.mark.parametrize("name", ["file", "key", "allow_pickle", "task_0"])
+def test_a_task_may_be_called_as_anything_in_the_kept_file(garments, name, tmp_path):
+    was = garments.catalogue
+    tasks = [SingleLabel("gender"), SingleLabel(name)]
+    catalogue = Catalogue(was.table.rename(columns={"season": name}), tasks, was.images, "renamed")
+    data = ImageData(catalogue, garments.pixels, garments.position)
+    model = MultitaskModel("resnet18", catalogue.select("gender", name), size=data.size).eval()
+    expected = evaluation.predict(model, data, "test", mirror=True).activations
+    for _ in range(2):
+        found = evaluation.predict_once(model, data, "test", tmp_path).activations
+        for task in ("gender", name):
+            np.testing.assert_array_equal(found[task], expected[task])
 
 
 def test_other_weights_or_labels_are_predicted_anew(garments, model, tmp_path):
