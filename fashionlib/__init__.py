@@ -49,7 +49,7 @@ Behind them:
     measuring      metrics, attribute_metrics, ranking, outcomes, comparison, benchmark, ranking_speed, search_speed,
                    tagging_speed
     tagging        photos, shards, scale
-    searching      milvus_index, milvus_connection, index_checks, duplicates, suspects
+    searching      milvus_index, milvus_collection, milvus_connection, index_checks, duplicates, suspects
     drawing        plot_attributes, plot_cleaning, plot_comparison, plot_images, plot_names, plot_retrieval,
                    plot_scores, plot_style
     writing        latex, provenance, citations, script

@@ -1,20 +1,12 @@
 """An index that stays: embeddings and their attributes in a Milvus collection, embedded in a folder or on a server.
 
-Ids are written percent-encoded, because the Milvus client puts them between quotes as they are. Attributes are fields
-``attribute_0``, ``attribute_1``, ... that may be null, because a field's name allows less than a column's. Their names,
-the model and the dimension are kept as JSON in the collection's property ``fashionlib``.
-
-milvus-lite goes through every item of the partitions that a search names, in Python, which takes longer than comparing
-them. So an index in a folder keeps its items in partitions by their first attribute, and a search that filters on it
-names those of its values.
+Ids are written percent-encoded, because the Milvus client puts them between quotes as they are.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import weakref
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,18 +26,13 @@ from .index_checks import (
     refuse_unknown,
     unit_vectors,
 )
+from .milvus_collection import attribute_fields, create, is_partitioned, layout_of, literal, partition_of
 from .milvus_connection import Engine, connect, import_quietly, release
 
-PROPERTY = "fashionlib"
 BATCH_VALUES = 2**20  # embedding values in one request: 4 MB
 BATCH_ROWS = 4096  # items in one request
 QUERIES = 64  # in one search request
 MAX_K = 16384  # what a Milvus server returns at most
-# On unit-length vectors the inner product is the cosine. milvus-lite compares all items that pass the filter: its graph
-# index loses neighbours when few pass, and its time goes into other things. A server falls back to comparing by itself.
-EMBEDDED = {"index_type": "FLAT", "metric_type": "IP"}
-SERVER = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 32, "efConstruction": 256}}
-PARTITIONS = tuple(f"part_{number}" for number in range(16))  # of an index in a folder; each is a file or more
 EF = 256  # candidates that a search of the graph keeps; more finds more, slower
 
 
@@ -71,7 +58,7 @@ class MilvusIndex:
         self.dimension, self.model_id, self.attributes = checked_layout(dimension, model_id, attributes)
         self.where = re.sub(r"//[^/@]*@", "//", str(where))  # no password in messages
         self._collection = collection
-        self._fields = {name: f"attribute_{number}" for number, name in enumerate(self.attributes)}
+        self._fields = attribute_fields(self.attributes)
         self._partitioned_by: str | None = None  # the attribute whose values decide the partition
         self._size = max(min(BATCH_ROWS, BATCH_VALUES // self.dimension), 1)
         import_quietly()
@@ -151,9 +138,7 @@ class MilvusIndex:
         answers = []
         if all(wanted.values()):  # an empty list of values finds nothing
             options = {
-                "filter": " and ".join(
-                    f"{self._fields[name]} in {_literal(values)}" for name, values in wanted.items()
-                ),
+                "filter": " and ".join(f"{self._fields[name]} in {literal(values)}" for name, values in wanted.items()),
                 "limit": k,
                 "output_fields": list(self._fields.values()),
                 "search_params": {"metric_type": "IP", "params": {"ef": max(EF, 2 * k)}},
@@ -170,7 +155,7 @@ class MilvusIndex:
         """What a search finds in the partitions that can hold it, or in all if an item has moved to another one: what
         it was before is still in the first."""
         values = wanted.get(self._partitioned_by, [])
-        parts = {"partition_names": sorted(map(_partition, set(values)))} if values else {}
+        parts = {"partition_names": sorted(map(partition_of, set(values)))} if values else {}
         with self._request("search", flushed=True) as client:
             answers = client.search(self._collection, data=queries, **options, **parts)
             if not values:
@@ -195,52 +180,16 @@ class MilvusIndex:
 
     def _open(self) -> None:
         """Find the collection and see that it is ours, or make it."""
+        layout = {"model_id": self.model_id, "dimension": self.dimension, "attributes": self.attributes}
         with self._request("open") as client:
             if not client.has_collection(self._collection):
-                self._create(client)
-            found = client.describe_collection(self._collection).get("properties", {}).get(PROPERTY)
-        if found is None:
-            raise ValueError(f"{self.where}: the collection {self._collection!r} is not of fashionlib; name another")
-        there = json.loads(found)
-        what = f"{self.where}: the index holds embeddings"
-        todo = "build it anew from the items, or open another file or collection"
-        if there["model_id"] != self.model_id:
-            raise ValueError(f"{what} of the model {there['model_id']!r}, yours is {self.model_id!r}; {todo}")
-        if there["dimension"] != self.dimension:
-            raise ValueError(f"{what} of {there['dimension']} values, yours have {self.dimension}; {todo}")
-        if set(there["attributes"]) != set(self.attributes):
-            had, have = (", ".join(names) or "none" for names in (there["attributes"], self.attributes))
-            raise ValueError(
-                f"{self.where}: the index has the attributes {had}; you name {have}. Name those, or {todo}"
-            )
-        self._fields = {name: f"attribute_{there['attributes'].index(name)}" for name in self.attributes}
-        with self._request("open") as client:
+                create(client, self._collection, layout, embedded=self._engine is not None)
+            there = layout_of(client, self._collection, layout, self.where)
+            fields = attribute_fields(there["attributes"])
+            self._fields = {name: fields[name] for name in self.attributes}
             client.load_collection(self._collection)
-            if self._engine and client.has_partition(self._collection, PARTITIONS[-1]):  # made last, so all are there
+            if self._engine and is_partitioned(client, self._collection):
                 self._partitioned_by = there["attributes"][0]
-
-    def _create(self, client) -> None:
-        from pymilvus import DataType
-
-        text = {"datatype": DataType.VARCHAR, "max_length": 65535}
-        schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", is_primary=True, **text)
-        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=self.dimension)
-        indexes = client.prepare_index_params()
-        indexes.add_index("embedding", **(EMBEDDED if self._engine else SERVER))
-        for name, field in self._fields.items():
-            schema.add_field(field, nullable=True, description=name, **text)
-            indexes.add_index(field, index_type="INVERTED")
-        layout = {"model_id": self.model_id, "dimension": self.dimension, "attributes": self.attributes}
-        client.create_collection(
-            self._collection,
-            schema=schema,
-            index_params=indexes,
-            properties={PROPERTY: json.dumps(layout)},
-            consistency_level="Strong",  # a search sees what was written before it
-        )
-        for partition in PARTITIONS if self._engine and self.attributes else ():
-            client.create_partition(self._collection, partition)
 
     @contextmanager
     def _request(self, what: str, flushed: bool = False) -> Iterator:
@@ -297,15 +246,5 @@ class MilvusIndex:
             return {"": rows}
         parts: dict[str, list[dict]] = {}
         for row in rows:
-            parts.setdefault(_partition(row[self._fields[self._partitioned_by]]), []).append(row)
+            parts.setdefault(partition_of(row[self._fields[self._partitioned_by]]), []).append(row)
         return parts
-
-
-def _partition(value: str | None) -> str:
-    return PARTITIONS[zlib.crc32((value or "").encode()) % len(PARTITIONS)]
-
-
-def _literal(values: list[str]) -> str:
-    """Text as a list in a filter of Milvus, which knows these escapes and no line break within quotes."""
-    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-    return "[" + ", ".join(f'"{value.translate(escapes)}"' for value in values) + "]"
