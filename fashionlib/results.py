@@ -158,6 +158,16 @@ class Results:
             raise KeyError(f"{self.manifest_path} does not list {path}: run notebook {name.split('_')[0]} to its end")
         return entries[path]
 
+    def trainings(self) -> pd.DataFrame:
+        """One row for each training of the notebooks that have ended: notebook, run, epochs, and seconds of training,
+        those from before an interruption included."""
+        rows = [
+            {"notebook": notebook, "run": name, "epochs": run["epochs"], "seconds": run["seconds"]}
+            for notebook, entry in self._read_manifest()["notebooks"].items()
+            for name, run in entry["runs"].items()
+        ]
+        return pd.DataFrame(rows, columns=["notebook", "run", "epochs", "seconds"])
+
     def run_dir(self, name: str) -> Path:
         """The folder of one training run of this notebook, for ``fit``."""
         return self.folder / "runs" / f"{self.notebook}_{_checked('run', name)}"

@@ -169,6 +169,26 @@ def test_the_fingerprint_of_image_data_covers_its_pixels_size(results, tmp_path)
     assert [r["size"] for r in recorded] == [[3, 6], [6, 12]]
 
 
+def test_the_trainings_of_all_notebooks_that_ended(results, tmp_path):
+    def run(name, seconds, epochs):
+        return SimpleNamespace(
+            run_dir=Path(name), seconds=seconds, history=pd.DataFrame({"epoch": range(epochs)}), found=1
+        )
+
+    assert len(results.trainings()) == 0
+    results.record(runs=[run("07_a", 12.34, 2), run("07_b", 5, 1)])
+    assert len(results.trainings()) == 0  # not ended yet
+    results.finish()
+    other = Results(tmp_path, "demo", "02")
+    other.record(runs={"main": run("02_c", 60, 4)})
+    other.finish()
+    assert other.trainings().values.tolist() == [
+        ["02", "02_c", 4, 60.0],
+        ["07", "07_a", 2, 12.3],
+        ["07", "07_b", 1, 5.0],
+    ]
+
+
 def test_notebooks_share_a_manifest_and_each_replaces_only_its_own(results, tmp_path):
     other = Results(tmp_path, "demo", "01")
     other.table(FRAME, "labels")
