@@ -59,6 +59,49 @@ def provenance() -> str:
     )
 
 
+def answer() -> str:
+    """The question of the study: the kinds of training, and what the staged network is beside those for one task."""
+    metric = {"category": "accuracy", "attributes": "map", "item": "recall_at_1"}
+    table = pd.read_csv(TABLES / "06_comparison.csv")
+    table = table[table["metric"] == table["task"].map(metric)].set_index(["configuration", "task"])
+    images = pd.read_csv(TABLES / "06_budget.csv").set_index("configuration")["images_seen"]
+    lines = [
+        "| network | category: accuracy | attributes: mAP | retrieval: Recall@1 | images seen | parameters |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in table.index.unique("configuration"):
+        rows = table.loc[name]
+        cells = [
+            f"{rows.loc[task, 'mean']:.4f} ± {rows.loc[task, 'std']:.4f}" if task in rows.index else ""
+            for task in metric
+        ]
+        million = f"{rows['parameters'].iloc[0] / 1e6:.1f} million"
+        lines.append(f"| {name} | {' | '.join(cells)} | {images[name]:,.0f} | {million} |")
+    speed = pd.read_csv(TABLES / "06_inference.csv").set_index("what")["images_per_second"]
+    one, three = speed["one network"], speed["three networks"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Means of {table['n_seeds'].max()} seeds, ± their standard deviation. The staged network",
+            f"- beside each network for one task: {_beside('06_verdict')};",
+            f"- beside the one that learned everything at once: {_beside('06_stages_worth')};",
+            f"- answers {one:.0f} photos a second, where three networks answer {three:.0f}.",
+        ]
+    )
+
+
+def _beside(table: str) -> str:
+    """The staged network's differences in points, each with its interval and what it says."""
+    rows = pd.read_csv(TABLES / f"{table}.csv").query("configuration == 'staged'")
+    said = {"within": "not told apart"}
+    return ", ".join(
+        f"{row.task.replace('item', 'retrieval')} {100 * row.difference:+.1f} points "
+        f"({100 * row.ci_low:+.1f} to {100 * row.ci_high:+.1f}: {said.get(row.verdict, row.verdict)})"
+        for row in rows.itertuples()
+    )
+
+
 def baselines() -> str:
     """The single-task models of the notebooks that have been run on the photographs, each beside what needs no
     training for it."""
@@ -124,7 +167,7 @@ def shop() -> str:
 
 def render(text: str) -> str:
     """README.md with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
-    for block in (headline, provenance, baselines, shop):
+    for block in (answer, headline, provenance, baselines, shop):
         name = block.__name__
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):
