@@ -27,7 +27,7 @@ def attribute_fields(attributes: Sequence[str]) -> dict[str, str]:
     return {name: f"attribute_{number}" for number, name in enumerate(attributes)}
 
 
-def create(client, collection: str, layout: dict, embedded: bool) -> None:
+def create_collection(client, collection: str, layout: dict, embedded: bool) -> None:
     """Make a collection for a ``layout``: its model_id, dimension and attributes."""
     from pymilvus import DataType
 

@@ -26,7 +26,7 @@ from .index_checks import (
     refuse_unknown,
     unit_vectors,
 )
-from .milvus_collection import attribute_fields, create, is_partitioned, layout_of, literal, partition_of
+from .milvus_collection import attribute_fields, create_collection, is_partitioned, layout_of, literal, partition_of
 from .milvus_connection import Engine, connect, import_quietly, release
 
 BATCH_VALUES = 2**20  # embedding values in one request: 4 MB
@@ -183,7 +183,7 @@ class MilvusIndex:
         layout = {"model_id": self.model_id, "dimension": self.dimension, "attributes": self.attributes}
         with self._request("open") as client:
             if not client.has_collection(self._collection):
-                create(client, self._collection, layout, embedded=self._engine is not None)
+                create_collection(client, self._collection, layout, embedded=self._engine is not None)
             there = layout_of(client, self._collection, layout, self.where)
             fields = attribute_fields(there["attributes"])
             self._fields = {name: fields[name] for name in self.attributes}
