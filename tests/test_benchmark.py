@@ -48,3 +48,18 @@ def test_bf16_that_a_gpu_emulates_is_not_taken(monkeypatch, native):
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     found = resolve_precision("auto", torch.device("cuda"))
     assert found == (torch.bfloat16 if native else None)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [
+        ({"cpu_name": "Intel Xeon", "amx_bf16": True, "avx512_bf16": True}, True),
+        ({"cpu_name": "Intel Xeon", "amx_bf16": False, "avx512_bf16": True}, False),
+        ({"cpu_name": "AMD EPYC", "amx_bf16": False, "avx512_bf16": True}, True),
+        ({"cpu_name": "AMD EPYC", "amx_bf16": False, "avx512_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_a_cpu_computes_in_bf16_where_that_is_faster(monkeypatch, capabilities, fast):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
+    assert resolve_precision("auto", torch.device("cpu")) == (torch.bfloat16 if fast else None)
