@@ -28,7 +28,7 @@ def infer(
     what: str = "predict",
     shared: bool = False,
 ) -> dict[str, np.ndarray]:
-    """``compute`` on every batch of some rows, its arrays (B, ...) joined to (N, ...).
+    """``compute`` on every batch of some rows, its arrays (B, ...) joined to (N, ...); bf16 comes as float32.
 
     It is given the batch as uint8 (B, H, W, 3) on the model's device, and with ``mirror`` its mirror images after it,
     while the model is in evaluation mode, without gradients; afterwards the model's mode is what it was.
@@ -48,9 +48,14 @@ def infer(
         for batch in progress(loader(Batches(data, []), Order(rows, batch_size)), what=what, unit="batch"):
             images = batch.images.to(device, non_blocking=True)
             for name, output in compute([images, images.flip(2)] if mirror else [images]).items():
-                kept.setdefault(name, []).append(output.cpu().numpy())
+                kept.setdefault(name, []).append(_numpy(output))
     model.train(was_training)
     found = [{name: np.concatenate(parts) for name, parts in kept.items()}]
     if shared:
         found = [part for part in gather_from_all(found) if part] or found  # of few rows some processes have none
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _numpy(output: Tensor) -> np.ndarray:
+    output = output.cpu()
+    return (output.float() if output.dtype is torch.bfloat16 else output).numpy()  # NumPy has no bf16

@@ -159,14 +159,17 @@ class Results:
         return entries[path]
 
     def trainings(self) -> pd.DataFrame:
-        """One row for each training of the notebooks that have ended: notebook, run, epochs, and seconds of training,
-        those from before an interruption included."""
+        """One row for each training of the notebooks that have ended: notebook, run, epochs, seconds of training, those
+        from before an interruption included, and cpu, threads and precision of the machine that ended the notebook."""
+        of_run, of_machine = ["epochs", "seconds"], ["cpu", "threads", "precision"]
         rows = [
-            {"notebook": notebook, "run": name, "epochs": run["epochs"], "seconds": run["seconds"]}
+            {"notebook": notebook, "run": name}
+            | {key: run[key] for key in of_run}
+            | {key: entry["machine"].get(key) for key in of_machine}
             for notebook, entry in self._read_manifest()["notebooks"].items()
             for name, run in entry["runs"].items()
         ]
-        return pd.DataFrame(rows, columns=["notebook", "run", "epochs", "seconds"])
+        return pd.DataFrame(rows, columns=["notebook", "run", *of_run, *of_machine])
 
     def run_dir(self, name: str) -> Path:
         """The folder of one training run of this notebook, for ``fit``."""

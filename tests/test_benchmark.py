@@ -30,7 +30,9 @@ def test_resident_memory_is_that_of_this_process():
     assert len(ballast) == 256 * 2**20
 
 
-def test_inference_speed_counts_every_network(garments):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_inference_speed_counts_every_network(garments, monkeypatch, bf16):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": bf16})
     one, two = (
         MultitaskModel("resnet18", garments.catalogue.select(*tasks), size=garments.size)
         for tasks in (("gender",), ("gender", "season"))

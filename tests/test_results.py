@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from fashionlib.catalogue import Catalogue
@@ -182,7 +183,9 @@ def test_the_trainings_of_all_notebooks_that_ended(results, tmp_path):
     other = Results(tmp_path, "demo", "02")
     other.record(runs={"main": run("02_c", 60, 4)})
     other.finish()
-    assert other.trainings().values.tolist() == [
+    trainings = other.trainings()
+    assert (trainings["threads"] == torch.get_num_threads()).all() and trainings["cpu"].notna().all()
+    assert trainings[["notebook", "run", "epochs", "seconds"]].values.tolist() == [
         ["02", "02_c", 4, 60.0],
         ["07", "07_a", 2, 12.3],
         ["07", "07_b", 1, 5.0],
