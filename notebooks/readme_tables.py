@@ -85,7 +85,9 @@ def answer() -> str:
             "",
             f"Means of {table['n_seeds'].max()} seeds, ± their standard deviation. The staged network",
             f"- beside each network for one task: {_beside('06_verdict')};",
+            f"- beside networks for one task that are trained as long, one seed: {_beside('06_as_long')};",
             f"- beside the one that learned everything at once: {_beside('06_stages_worth')};",
+            f"- with a larger backbone, one seed, the measures in the order above: {_larger(metric)};",
             f"- answers {one:.0f} photos a second, where three networks answer {three:.0f}.",
         ]
     )
@@ -100,6 +102,32 @@ def _beside(table: str) -> str:
         f"({100 * row.ci_low:+.1f} to {100 * row.ci_high:+.1f}: {said.get(row.verdict, row.verdict)})"
         for row in rows.itertuples()
     )
+
+
+def _larger(metric: dict[str, str]) -> str:
+    """The staged network of each backbone, as they were measured beside each other."""
+    rows = pd.read_csv(TABLES / "06_backbones.csv")
+    rows = rows[rows["metric"] == rows["task"].map(metric)]
+    said = []
+    for name, part in list(rows.groupby("configuration", sort=False))[::-1]:
+        values = part.set_index("task").loc[list(metric), "mean"]
+        minutes = part["train_minutes"].iloc[0]
+        said.append(
+            f"{name.removeprefix('staged, ')} {', '.join(f'{value:.4f}' for value in values)} ({minutes:.0f} min)"
+        )
+    return " against ".join(said)
+
+
+def hours() -> str:
+    """How long the photographs take."""
+    spent = pd.read_csv(TABLES / "08_training_time.csv")
+    machines = "; ".join(
+        f"{', '.join(part['notebook'].astype(str).str.zfill(2))} on {cpu} in {precision.removeprefix('torch.')}, "
+        f"{threads} thread{'s' if threads > 1 else ' each, two at a time'}"
+        for (cpu, precision, threads), part in spent.groupby(["cpu", "precision", "threads"], sort=False)
+    )
+    trainings, total = spent["trainings"].sum(), spent["core_hours"].sum() / 2
+    return f"The {trainings} trainings of notebooks 02 to 07 took {total:.1f} hours on two cores ({machines})."
 
 
 def baselines() -> str:
@@ -167,7 +195,7 @@ def shop() -> str:
 
 def render(text: str) -> str:
     """README.md with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
-    for block in (answer, headline, provenance, baselines, shop):
+    for block in (answer, headline, provenance, baselines, hours, shop):
         name = block.__name__
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):

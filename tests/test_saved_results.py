@@ -19,8 +19,10 @@ REPORTED = {
     "02_category_baseline.ipynb",
     "03_attribute_baseline.ipynb",
     "04_retrieval.ipynb",
+    "05_joint_multitask.ipynb",
     "06_staged_multitask.ipynb",
     "07_product_attributes.ipynb",
+    "08_summary.ipynb",
     "09_catalogue_search.ipynb",
 }
 PROFILES = [ROOT / "results/demo", PRODUCTS]
@@ -83,6 +85,45 @@ def test_one_network_in_stages_is_no_worse_than_three():
     assert speed["one network"] > 2
     levers = pd.read_csv(PRODUCTS / "tables/06_levers.csv").set_index("model")["score"]
     assert levers.drop(["staged", "staged, lower rate"]).idxmax() == "full rate at the end"
+
+
+def test_longer_and_larger_networks_stand_beside_the_staged_one():
+    """One seed each; README says in words which of them are ahead."""
+    longer = pd.read_csv(PRODUCTS / "tables/06_as_long.csv").query("configuration == 'staged'").set_index("task")
+    assert set(longer.index) == {"category", "attributes", "item"}
+    assert longer["against"].str.endswith("as long").all()
+    assert longer["verdict"].to_dict() == {"category": "below", "attributes": "below", "item": "within"}
+    assert ((longer["ci_low"] <= longer["difference"]) & (longer["difference"] <= longer["ci_high"])).all()
+    sizes = pd.read_csv(PRODUCTS / "tables/06_backbones.csv")
+    assert list(sizes["configuration"].unique()) == ["staged, resnet18", "staged, resnet50"]
+    small = sizes[sizes["configuration"] == "staged, resnet18"].set_index(["task", "metric"])["mean"]
+    seeds = pd.read_csv(PRODUCTS / "tables/06_comparison.csv").query("configuration == 'staged'")
+    for row in seeds.itertuples():  # one of its three seeds, so near their mean
+        assert abs(small[row.task, row.metric] - row.mean) <= 1.5 * row.std + 1e-9
+
+
+def test_the_joint_model_is_chosen_by_validation_and_tested_once():
+    variants = pd.read_csv(PRODUCTS / "tables/05_variants.csv").set_index("variant")
+    assert len(variants) == 4
+    made = json.loads((PRODUCTS / "manifest.json").read_text())["artefacts"]["tables/05_test.csv"]
+    assert made["settings"]["variant"] == variants["score"].idxmax()
+    table = pd.read_csv(PRODUCTS / "tables/05_test.csv").set_index(["task", "metric"])
+    for pair in (("category", "accuracy"), ("attributes", "map")):
+        assert table.loc[pair, "without_a_picture"] < table.loc[pair, "ci_low"] < table.loc[pair, "mean"]
+
+
+def test_the_summary_shows_what_the_other_notebooks_wrote():
+    keys = ["configuration", "task", "metric"]
+    summary, written = (pd.read_csv(PRODUCTS / f"tables/{name}_comparison.csv") for name in ("08", "06"))
+    merged = summary.merge(written, on=keys, suffixes=("", "_written"), validate="one_to_one")
+    assert len(merged) == len(written) == len(summary) and (merged["mean"] == merged["mean_written"]).all()
+    full = pd.read_csv(PRODUCTS / "tables/08_full_size.csv").set_index("model")["value"]
+    assert full["single category"] == pd.read_csv(PRODUCTS / "tables/02_accuracy.csv")["accuracy"].max()
+    spent = pd.read_csv(PRODUCTS / "tables/08_training_time.csv")
+    runs = json.loads((PRODUCTS / "manifest.json").read_text())["notebooks"]
+    for row in spent.itertuples():
+        taken = sum(run["seconds"] for run in runs[f"{row.notebook:02d}"]["runs"].values())
+        assert row.minutes == pytest.approx(taken / 60, rel=1e-3)
 
 
 def test_tagging_and_the_index_are_as_fast_as_asked():
