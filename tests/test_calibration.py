@@ -174,7 +174,7 @@ def test_fit_calibrates_and_a_found_run_has_the_same(tmp_path):
     assert load_model(tmp_path / "run" / "model.pth").temperatures == run.model.temperatures
     again = fit(tiny_model(data), data, settings, tmp_path / "run")
     assert again.found and again.model.temperatures == run.model.temperatures
-    assert calibrate(again.model, data) == run.model.temperatures
+    assert calibrate(again.model, data, precision=settings.precision) == run.model.temperatures
 
 
 def test_without_validation_a_trained_model_loses_the_temperatures_it_came_with(tmp_path):

@@ -99,7 +99,9 @@ def test_fit_learns_from_both_and_is_resumable(labels, items, tmp_path):
     run = fit(joint_model(labels, shop), [labels, shop], MIXED, tmp_path / "run")
     row = run.history.iloc[-1]
     assert (row[["loss/gender", "loss/words", "loss/item"]] > 0).all()
-    first = {p.catalogue.name: predict(run.model, p, "val").metrics() for p in (labels, shop)}
+    first = {
+        p.catalogue.name: predict(run.model, p, "val", precision=MIXED.precision).metrics() for p in (labels, shop)
+    }
     assert row["gender/accuracy"] == pytest.approx(first["tiny"]["gender"]["accuracy"])
     assert row["item/recall_at_1"] == pytest.approx(first["shop"]["item"]["recall_at_1"])
     combined = [first["tiny"]["gender"]["accuracy"], first["tiny"]["words"]["map"], row["item/recall_at_1"]]
