@@ -123,11 +123,12 @@ def hours() -> str:
     spent = pd.read_csv(TABLES / "08_training_time.csv")
     machines = "; ".join(
         f"{', '.join(part['notebook'].astype(str).str.zfill(2))} on {cpu} in {precision.removeprefix('torch.')}, "
-        f"{threads} thread{'s' if threads > 1 else ' each, two at a time'}"
+        f"{threads} thread{'s' if threads > 1 else ''} a training"
         for (cpu, precision, threads), part in spent.groupby(["cpu", "precision", "threads"], sort=False)
     )
-    trainings, total = spent["trainings"].sum(), spent["core_hours"].sum() / 2
-    return f"The {trainings} trainings of notebooks 02 to 07 took {total:.1f} hours on two cores ({machines})."
+    trainings, total = spent["trainings"].sum(), spent["core_hours"].sum()
+    took = f"{total:.1f} hours of a core, {total / 2:.1f} hours of two"
+    return f"The {trainings} trainings of notebooks 02 to 07 took {took} ({machines})."
 
 
 def baselines() -> str:
