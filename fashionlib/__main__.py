@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .script import NotebookError, cell_traceback, read_value, run_notebook
+    from study.runner import NotebookError, cell_traceback, read_value, run_notebook
 
     os.environ.setdefault("MPLBACKEND", "Agg")  # nobody looks at a window
     if data := os.environ.get("FASHION_DATA"):
@@ -139,7 +139,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
-    from .bulk import BulkError, tag_folder
+    from .shop.bulk import BulkError, tag_folder
 
     try:
         report = tag_folder(
@@ -175,7 +175,7 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _cite(options: argparse.Namespace) -> int:
-    from .citations import bibtex
+    from study.citations import bibtex
 
     print(bibtex(), end="")
     return 0

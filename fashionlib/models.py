@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .files import read_checkpoint
+from .machine.files import read_checkpoint
 from .tasks import Similarity, Task, task_from_dict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

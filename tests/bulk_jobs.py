@@ -18,7 +18,7 @@ from PIL import Image  # noqa: E402
 from tiny import SIZE  # noqa: E402
 
 from fashionlib.__main__ import main  # noqa: E402
-from fashionlib.tagging import Tagger  # noqa: E402
+from fashionlib.shop.tagging import Tagger  # noqa: E402
 
 SHARD_SIZE = 4  # of the 26 photos below
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from tiny import tiny_data, tiny_model
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.images import FolderImages, ImageData, cache_images
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import FolderImages, ImageData, cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import SingleLabel
 

@@ -13,9 +13,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 from tiny import SETTINGS, tiny_data, tiny_model  # noqa: E402
 
-from fashionlib import epochs, training  # noqa: E402
-from fashionlib.checkpoints import CheckpointFolder  # noqa: E402
-from fashionlib.settings import Stage  # noqa: E402
+from fashionlib.training import epochs
+from fashionlib import training  # noqa: E402
+from fashionlib.training.checkpoints import CheckpointFolder  # noqa: E402
+from fashionlib.training.settings import Stage  # noqa: E402
 
 STAGES = [Stage("warm", ("gender",), 1, "heads"), Stage("joint", epochs=3)]
 STEPS = 4  # an epoch

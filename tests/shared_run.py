@@ -16,9 +16,10 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 
-from fashionlib import epochs, training  # noqa: E402
-from fashionlib.evaluation import predict  # noqa: E402
-from fashionlib.settings import Stage  # noqa: E402
+from fashionlib.training import epochs
+from fashionlib import training  # noqa: E402
+from fashionlib.evaluation.predict import predict  # noqa: E402
+from fashionlib.training.settings import Stage  # noqa: E402
 
 TASKS = ("gender", "taxonomy", "words", "item")
 SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9)

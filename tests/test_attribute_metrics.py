@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
-from fashionlib.attribute_metrics import (
+from fashionlib.metrics.attributes import (
     attribute_table,
     average_precisions,
     best_thresholds,

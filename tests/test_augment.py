@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import binom, kstest
 
-from fashionlib.augment import ShiftFlipErase, shrink, uniform_numbers
+from fashionlib.training.augmentation import ShiftFlipErase, shrink, uniform_numbers
 
 SHIFT, FLIP, ERASE = 3, 0.5, 0.6
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fashionlib.benchmark import inference_speed, resident_memory, throughput
-from fashionlib.hardware import resolve_precision
+from study.speed.training import inference_speed, resident_memory, throughput
+from fashionlib.machine.hardware import resolve_precision
 from fashionlib.models import MultitaskModel
-from fashionlib.settings import Settings
+from fashionlib.training.settings import Settings
 
 
 def test_throughput_has_every_way_and_ratios_to_the_right_one(garments):

@@ -17,13 +17,13 @@ from bulk_jobs import SHARD_SIZE, make_photos, plain, read
 from filelock import FileLock
 from tiny import tiny_data, tiny_model
 
-from fashionlib import bulk
+from fashionlib.shop import bulk
 from fashionlib.__main__ import main
-from fashionlib.bulk import BulkError, tag_folder
-from fashionlib.checkpoints import save_model
-from fashionlib.decoding import MAY_PASS
-from fashionlib.shards import Job, cut
-from fashionlib.tagging import Tagger
+from fashionlib.shop.bulk import BulkError, tag_folder
+from fashionlib.training.checkpoints import save_model
+from fashionlib.data.decoding import MAY_PASS
+from fashionlib.shop.shards import Job, cut
+from fashionlib.shop.tagging import Tagger
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_done(model, photos, out, m
         sync(descriptor)
 
     arguments = ["tag", str(model), str(photos), "--out", str(out), "--shard-size", str(SHARD_SIZE)]
-    monkeypatch.setattr("fashionlib.files.os.fsync", full)
+    monkeypatch.setattr("fashionlib.machine.files.os.fsync", full)
     assert main(arguments) == 1
     said = capsys.readouterr().err
     shards = len(manifest(out)["shards"])

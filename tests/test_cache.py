@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashionlib import duplicates, images
-from fashionlib.decoding import MAY_PASS, BadImage, decode
-from fashionlib.images import FolderImages, cache_images
+from fashionlib.data import duplicates
+from fashionlib.data import images
+from fashionlib.data.decoding import MAY_PASS, BadImage, decode
+from fashionlib.data.images import FolderImages, cache_images
 from fashionlib.sources import open_catalogue
 
 SIZE = (24, 32)
@@ -111,7 +112,7 @@ def test_the_data_s_fingerprint_follows_images_labels_and_size(photos, tmp_path)
 
 BUILDER = """
 import sys, time
-from fashionlib import images
+from fashionlib.data import images
 from fashionlib.sources import open_catalogue
 build = images._build
 def slowly(catalogue, size, final, max_pixels):
@@ -161,7 +162,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_made(photos, tmp_p
 
 LIMITED = """
 import resource, sys
-from fashionlib.images import cache_images
+from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:

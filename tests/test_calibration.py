@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import log_loss
 from tiny import PATHS, SETTINGS, tiny_data, tiny_model, tiny_table
 
-from fashionlib.calibration import LIMITS, best_temperature, calibrate, temperatures
-from fashionlib.checkpoints import load_model
-from fashionlib.evaluation import Predictions, predict
+from fashionlib.evaluation.calibration import LIMITS, best_temperature, calibrate, temperatures
+from fashionlib.training.checkpoints import load_model
+from fashionlib.evaluation.predict import Predictions, predict
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
-from fashionlib.training import fit
+from fashionlib.training.fit import fit
 
 
 def is_least(loss, found, near=0.02):
@@ -129,7 +129,7 @@ def test_several_catalogues_and_blocks_count_as_one(overconfident, monkeypatch):
     ]
     whole = Predictions({"kind": task}, np.arange(3000), {"kind": p}, {"kind": truth})
     expected = temperatures(whole)["kind"]
-    monkeypatch.setattr("fashionlib.calibration.BLOCK", 7)
+    monkeypatch.setattr("fashionlib.evaluation.calibration.BLOCK", 7)
     assert temperatures(*parts)["kind"] == pytest.approx(expected, rel=1e-3)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.catalogue import Catalogue, CatalogueError
-from fashionlib.labels import MISSING, UNSEEN
+from fashionlib.data.catalogue import Catalogue, CatalogueError
+from fashionlib.tasks.labels import MISSING, UNSEEN
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
 

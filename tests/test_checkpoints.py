@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import same_weights, tiny_data, tiny_model
 
-from fashionlib.checkpoints import CheckpointFolder, load_model, save_model, save_temperatures
-from fashionlib.files import read_checkpoint, write_atomically, write_json
+from fashionlib.training.checkpoints import CheckpointFolder, load_model, save_model, save_temperatures
+from fashionlib.machine.files import read_checkpoint, write_atomically, write_json
 
 
 def fail_halfway(file):

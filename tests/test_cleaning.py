@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import average_precision_score
 from tiny import SETTINGS, NoFiles, same_weights, tiny_data, tiny_model, tiny_table
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.cleaning import (
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.shop.cleaning import (
     OutOfFold,
     duplicate_table,
     fill_missing,
@@ -23,12 +23,12 @@ from fashionlib.cleaning import (
     out_of_fold,
     plant_errors,
 )
-from fashionlib.comparison import comparison_table, difference_table
-from fashionlib.evaluation import predict
+from fashionlib.evaluation.comparison import comparison_table, difference_table
+from fashionlib.evaluation.predict import predict
 from fashionlib.models import MultitaskModel
 from fashionlib.tasks import Hierarchy, SingleLabel
-from fashionlib.training import fit
-from fashionlib.transfer import compare_starts
+from fashionlib.training.fit import fit
+from study.transfer import compare_starts
 
 NAN = float("nan")
 ONE_EPOCH = replace(SETTINGS, epochs=1, batch_size=16)
@@ -139,7 +139,7 @@ def test_a_class_of_one_fold_is_no_suspect_and_counted(study):
 
 def test_nothing_is_trained_twice(study, capsys, monkeypatch):
     data, found, run_dir, options = study
-    monkeypatch.setattr("fashionlib.training.train_epoch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("fashionlib.training.fit.train_epoch", lambda *_: pytest.fail("trained again"))
     again = out_of_fold(data, make_model, ONE_EPOCH, run_dir, **options)
     for label in found.probabilities:
         np.testing.assert_array_equal(again.probabilities[label], found.probabilities[label])
@@ -169,8 +169,8 @@ def test_near_duplicates_and_items_are_the_groups_if_none_are_given(monkeypatch,
         asked.update(groups=groups)
         raise StopIteration
 
-    monkeypatch.setattr("fashionlib.cleaning.duplicate_pairs", lambda _: np.array([[0, 47]]))
-    monkeypatch.setattr("fashionlib.cleaning.fold_numbers", stop)
+    monkeypatch.setattr("fashionlib.shop.cleaning.duplicate_pairs", lambda _: np.array([[0, 47]]))
+    monkeypatch.setattr("fashionlib.shop.cleaning.fold_numbers", stop)
     with pytest.raises(StopIteration):
         out_of_fold(data, make_model, SETTINGS, tmp_path, "gender")
     assert asked["groups"][0] == asked["groups"][1] == asked["groups"][46] == asked["groups"][47]
@@ -467,7 +467,7 @@ def test_starts_are_compared_at_equal_settings(tmp_path):
 
     starts = {"from scratch": None, "fine-tuned": weights}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fashionlib.transfer.fit", spy)
+        patch.setattr("study.transfer.fit", spy)
         outcomes = compare_starts(data, model, starts, ONE_EPOCH, tmp_path / "runs", seeds=(0, 1))
     names = ["fine-tuned_0", "fine-tuned_1", "from_scratch_0", "from_scratch_1"]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()) == names

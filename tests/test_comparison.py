@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from fashionlib.comparison import comparison_table, difference_table, verdict
-from fashionlib.evaluation import Predictions, accuracy_table, predict
-from fashionlib.labels import MISSING, UNSEEN
-from fashionlib.outcomes import (
+from fashionlib.evaluation.comparison import comparison_table, difference_table, verdict
+from fashionlib.evaluation.predict import Predictions, accuracy_table, predict
+from fashionlib.tasks.labels import MISSING, UNSEEN
+from fashionlib.evaluation.outcomes import (
     Outcome,
     attribute_outcome,
     label_outcome,
@@ -19,8 +19,8 @@ from fashionlib.outcomes import (
     ranking_outcome,
     sampling_units,
 )
-from fashionlib.ranking import rank
-from fashionlib.retrieval import embed, query_and_gallery
+from fashionlib.metrics.ranking import rank
+from fashionlib.evaluation.retrieval import embed, query_and_gallery
 from fashionlib.tasks import MultiLabel, SingleLabel
 
 N = 150

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fashionlib.catalogue import CatalogueError
-from fashionlib.decoding import BadImage
-from fashionlib.images import cache_images
+from fashionlib.data.catalogue import CatalogueError
+from fashionlib.data.decoding import BadImage
+from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.crops import CroppedImages
 from fashionlib.sources.deepfashion import open_attributes, open_inshop
-from fashionlib.sources.synthetic_deepfashion import CATEGORIES, write_coarse, write_fine, write_inshop
+from study.drawn.deepfashion_files import CATEGORIES, write_coarse, write_fine, write_inshop
 
 IMAGES = [f"img/{folder}/img_0000000{k}.jpg" for folder in ("Sheer_Blouse", "Lace_Cape") for k in (1, 2, 3)]
 LIST = "list_{}.txt".format

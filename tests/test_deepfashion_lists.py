@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.catalogue import CatalogueError
+from fashionlib.data.catalogue import CatalogueError
 from fashionlib.sources import deepfashion_values
-from fashionlib.sources.annotation_speed import annotation_speed, write_attribute_file
+from study.speed.annotations import annotation_speed, write_attribute_file
 from fashionlib.sources.deepfashion_lists import find_rows, image_index, read_list, read_names, read_rows
 from fashionlib.sources.deepfashion_values import read_attributes, read_values
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.duplicates import (
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.duplicates import (
     alike,
     choose_split,
     duplicate_groups,
@@ -16,7 +16,7 @@ from fashionlib.duplicates import (
     same_split,
     split_by_groups,
 )
-from fashionlib.images import ImageData, cache_images
+from fashionlib.data.images import ImageData, cache_images
 from fashionlib.tasks import SingleLabel
 
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 from tiny import tiny_data, tiny_model, tiny_table
 
-from fashionlib.evaluation import (
+from fashionlib.evaluation.predict import (
     Predictions,
     accuracy_table,
     bootstrap_interval,
@@ -18,7 +18,7 @@ from fashionlib.evaluation import (
     per_class_table,
     predict,
 )
-from fashionlib.labels import MISSING, UNSEEN
+from fashionlib.tasks.labels import MISSING, UNSEEN
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
 
 FRUIT = SingleLabel("fruit", classes=("apple", "fig", "plum"))

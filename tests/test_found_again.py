@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from fashionlib import duplicates, evaluation
-from fashionlib.catalogue import Catalogue
-from fashionlib.images import ImageData
+from fashionlib.data import duplicates
+from fashionlib.evaluation import predict as evaluation
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import ImageData
 from fashionlib.models import MultitaskModel
-from fashionlib.results import Results
+from study.results import Results
 from fashionlib.tasks import SingleLabel
 
 

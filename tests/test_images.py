@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from fashionlib.decoding import BadImage, decode, fit_to
-from fashionlib.images import FolderImages, cache_images
+from fashionlib.data.decoding import BadImage, decode, fit_to
+from fashionlib.data.images import FolderImages, cache_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
 
@@ -91,7 +91,7 @@ def test_damaged_metadata_are_bad_image_too(encode, monkeypatch):
     def broken(image):
         raise struct.error("required argument is not an integer")  # seen from Pillow on damaged EXIF
 
-    monkeypatch.setattr("fashionlib.decoding.ImageOps.exif_transpose", broken)
+    monkeypatch.setattr("fashionlib.data.decoding.ImageOps.exif_transpose", broken)
     with pytest.raises(BadImage, match=r"a\.jpg: damaged image \(required argument"):
         decode(encode(PIXELS), "a.jpg")
 

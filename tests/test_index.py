@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib import index as search
-from fashionlib.index import open_index
+from fashionlib.shop import index as search
+from fashionlib.shop.index import open_index
 
 ATTRIBUTES = ("gender", "colour")
 
@@ -200,7 +200,7 @@ def test_an_index_that_cannot_be_made_is_refused(options, message):
 
 def test_the_exact_index_needs_neither_pymilvus_nor_torch():
     code = (
-        "import sys; sys.modules['pymilvus'] = None; from fashionlib.index import open_index; import numpy\n"
+        "import sys; sys.modules['pymilvus'] = None; from fashionlib.shop.index import open_index; import numpy\n"
         "index = open_index(None, dimension=2, model_id='m'); index.insert(['a'], numpy.ones((1, 2)))\n"
         "assert len(index.search(numpy.ones((1, 2)))) == 1 and 'torch' not in sys.modules\n"
         "try: open_index('catalogue.db', dimension=2, model_id='m')\n"

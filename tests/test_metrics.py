@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, top_k_accuracy_score
 
-from fashionlib.attribute_metrics import mean_average_precision
-from fashionlib.metrics import calibration_curve, classification_scores, macro_f1, top_k_accuracy
+from fashionlib.metrics.attributes import mean_average_precision
+from fashionlib.metrics.classification import calibration_curve, classification_scores, macro_f1, top_k_accuracy
 from fashionlib.tasks import Similarity
 
 

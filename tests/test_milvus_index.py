@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.index import open_index
+from fashionlib.shop.index import open_index
 
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
@@ -74,7 +74,7 @@ def test_many_queries_more_than_there_are_items_and_near_duplicates(both):
 
 
 def test_update_delete_and_reopen_as_in_memory(path, monkeypatch):
-    monkeypatch.setattr("fashionlib.milvus_index.BATCH_ROWS", 37)  # several requests
+    monkeypatch.setattr("fashionlib.shop.milvus_index.BATCH_ROWS", 37)  # several requests
     ids, vectors, table = items()
     exact, kept = open_index(**LAYOUT), open_index(path, **LAYOUT)
     queries = np.random.default_rng(5).normal(size=(5, 8))
@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_refused_as_in_memory(both):
 def test_a_request_that_fails_says_how_far_it_came(path, monkeypatch):
     from pymilvus import MilvusClient, MilvusException
 
-    monkeypatch.setattr("fashionlib.milvus_index.BATCH_ROWS", 50)
+    monkeypatch.setattr("fashionlib.shop.milvus_index.BATCH_ROWS", 50)
     insert, stored = MilvusClient.insert, []
 
     def full(client, collection, rows, **partition):
@@ -285,7 +285,7 @@ CHILD = f"""
 import sys
 sys.path.insert(0, {__file__.rsplit("/", 1)[0]!r})
 from test_milvus_index import LAYOUT, items
-from fashionlib.index import open_index
+from fashionlib.shop.index import open_index
 try:
     index = open_index(sys.argv[1], **LAYOUT)
 except OSError as error:

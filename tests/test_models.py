@@ -11,10 +11,10 @@ import torch
 import torchvision
 from tiny import SIZE, same_weights, tiny_data, tiny_model
 
-from fashionlib.checkpoints import load_model, save_model
+from fashionlib.training.checkpoints import load_model, save_model
 from fashionlib.models import MultitaskModel, count_parameters, model_from_description
-from fashionlib.optimisation import LossWeights, freeze
-from fashionlib.settings import Stage
+from fashionlib.training.optimisation import LossWeights, freeze
+from fashionlib.training.settings import Stage
 from fashionlib.tasks import Hierarchy, SingleLabel
 
 COLOUR = SingleLabel("colour", classes=("blue", "red"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fashionlib.models import MultitaskModel
-from fashionlib.settings import Settings, Stage
+from fashionlib.training.settings import Settings, Stage
 from fashionlib.tasks import SingleLabel
 
 

@@ -17,7 +17,7 @@ DEEPFASHION = ("01", "02", "03", "04", "05", "06", "08")
 def deepfashion(tmp_path_factory) -> Path:
     """The results of the notebooks that DeepFashion's profile lists, on drawn garments in DeepFashion's formats."""
     from fashionlib.sources import open_catalogue
-    from fashionlib.sources.synthetic_deepfashion import write_coarse, write_inshop
+    from study.drawn.deepfashion_files import write_coarse, write_inshop
 
     data = tmp_path_factory.mktemp("data")
     drawn = open_catalogue("synthetic", items=60, views=4)

@@ -8,8 +8,8 @@ import torch
 from tiny import SETTINGS, tiny_data, tiny_model
 from torch import nn
 
-from fashionlib.optimisation import LossWeights, WeightAverage, freeze, learning_rate_at, make_optimizer
-from fashionlib.settings import Settings, Stage
+from fashionlib.training.optimisation import LossWeights, WeightAverage, freeze, learning_rate_at, make_optimizer
+from fashionlib.training.settings import Settings, Stage
 
 NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from tiny import SETTINGS, tiny_data, tiny_table
 
-from fashionlib.batches import Batches, training_order
-from fashionlib.evaluation import predict
+from fashionlib.training.batches import Batches, training_order
+from fashionlib.evaluation.predict import predict
 from fashionlib.models import MultitaskModel
-from fashionlib.orders import BalancedOrder, ItemOrder, Order
-from fashionlib.training import fit
+from fashionlib.training.samplers import BalancedOrder, ItemOrder, Order
+from fashionlib.training.fit import fit
 
 
 def test_balanced_order_draws_every_class_equally_often_and_no_unlabelled_row():

@@ -12,13 +12,13 @@ import pytest
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from fashionlib import plots
-from fashionlib.attribute_metrics import top_k_recall
-from fashionlib.catalogue import Catalogue
-from fashionlib.evaluation import Predictions
-from fashionlib.images import ImageData
-from fashionlib.plot_names import name_points
-from fashionlib.plot_style import GREEN, GREY, VERMILION
+from study.figures import training as plots
+from fashionlib.metrics.attributes import top_k_recall
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.evaluation.predict import Predictions
+from fashionlib.data.images import ImageData
+from study.figures.names import name_points
+from study.figures.style import GREEN, GREY, VERMILION
 from fashionlib.tasks import MultiLabel
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import same_color
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.cleaning import duplicate_table
-from fashionlib.images import ImageData
-from fashionlib.plot_cleaning import duplicate_groups_figure, neighbours_figure, planted_curve, suspect_montage
-from fashionlib.plot_style import GREEN, LIGHT, VERMILION
-from fashionlib.suspects import found_planted
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.shop.cleaning import duplicate_table
+from fashionlib.data.images import ImageData
+from study.figures.cleaning import duplicate_groups_figure, neighbours_figure, planted_curve, suspect_montage
+from study.figures.style import GREEN, LIGHT, VERMILION
+from fashionlib.shop.suspects import found_planted
 from fashionlib.tasks import SingleLabel
 
 

@@ -10,8 +10,8 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fashionlib.plot_comparison import comparison_points, difference_forest, published_points, stage_curves
-from fashionlib.plot_style import BLUE, COLOURS, GREY, MARKERS, VERMILION
+from study.figures.comparison import comparison_points, difference_forest, published_points, stage_curves
+from study.figures.style import BLUE, COLOURS, GREY, MARKERS, VERMILION
 
 MAIN = {"category": "accuracy", "attributes": "map"}
 LONG = "one network for everything, trained in three stages"

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import same_color
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.images import ImageData
-from fashionlib.plot_retrieval import embedding_map, project, recall_curve, retrieval_montage
-from fashionlib.plot_style import COLOURS, GREEN, LIGHT, VERMILION
-from fashionlib.ranking import rank
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import ImageData
+from study.figures.retrieval import embedding_map, project, recall_curve, retrieval_montage
+from study.figures.style import COLOURS, GREEN, LIGHT, VERMILION
+from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import Similarity
 
 # rows 0-3 ask, rows 5-9 answer; the item of row 2 is not in the gallery

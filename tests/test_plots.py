@@ -11,12 +11,12 @@ import pytest
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from fashionlib import plots
-from fashionlib.catalogue import Catalogue
-from fashionlib.evaluation import Predictions
-from fashionlib.images import ImageData
-from fashionlib.labels import MISSING, UNSEEN
-from fashionlib.plot_style import BLACK, VERMILION
+from study.figures import training as plots
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.evaluation.predict import Predictions
+from fashionlib.data.images import ImageData
+from fashionlib.tasks.labels import MISSING, UNSEEN
+from study.figures.style import BLACK, VERMILION
 from fashionlib.tasks import MultiLabel, SingleLabel
 
 COLOURS = ["red", "blue", "red", "red", None, "blue", "green", "red"]

@@ -13,10 +13,10 @@ import torch
 from filelock import FileLock
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model
 
-from fashionlib.batches import Batches, training_order
-from fashionlib.checkpoints import load_model
-from fashionlib.processes import is_main_process, process_count, process_number, run_once, start_accelerator
-from fashionlib.training import fit
+from fashionlib.training.batches import Batches, training_order
+from fashionlib.training.checkpoints import load_model
+from fashionlib.machine.processes import is_main_process, process_count, process_number, run_once, start_accelerator
+from fashionlib.training.fit import fit
 
 CHILD = Path(shared_run.__file__)
 

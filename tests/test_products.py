@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fashionlib.catalogue import CatalogueError
-from fashionlib.decoding import BadImage
-from fashionlib.images import cache_images
+from fashionlib.data.catalogue import CatalogueError
+from fashionlib.data.decoding import BadImage
+from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.products import COLUMNS, SEVEN, TAXONOMY, name_words, read_styles
-from fashionlib.sources.synthetic_files import write_products
+from study.drawn.products_files import write_products
 
 HEADER = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
 ROWS = [  # as Kaggle writes them: no quotes, commas in a name, NA and empty text

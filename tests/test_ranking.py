@@ -9,7 +9,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
-from fashionlib.ranking import (
+from fashionlib.metrics.ranking import (
     average_precision_at_r,
     leave_one_out,
     mean_intervals,

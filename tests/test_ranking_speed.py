@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fashionlib import ranking_speed as speed
-from fashionlib.ranking import rank
+from study.speed import ranking as speed
+from fashionlib.metrics.ranking import rank
 
 
 def test_every_way_is_measured_and_compared_with_the_bare_product():

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from fashionlib.checkpoints import save_model
-from fashionlib.images import cache_images
+from fashionlib.training.checkpoints import save_model
+from fashionlib.data.images import cache_images
 from fashionlib.models import MultitaskModel
 from fashionlib.sources import open_catalogue
-from fashionlib.training import fit
+from fashionlib.training.fit import fit
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -21,13 +21,13 @@ import pytest
 import torch
 from PIL import Image
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.images import ImageData
-from fashionlib.latex import escape, latex_table
-from fashionlib.plots import image_montage
-from fashionlib.provenance import git_state
-from fashionlib.results import Results
-from fashionlib.settings import Settings
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import ImageData
+from study.latex import escape, latex_table
+from study.figures.training import image_montage
+from study.provenance import git_state
+from study.results import Results
+from fashionlib.training.settings import Settings
 from fashionlib.tasks import SingleLabel
 
 FRAME = pd.DataFrame({"usage": ["NA", None, "a,b"], "share": [1 / 3, np.nan, 2.0], "item": [1, 22, 333]})

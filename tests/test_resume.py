@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny import same_weights
 
-from fashionlib.checkpoints import CheckpointFolder, load_model
-from fashionlib.tracking import Tracker
+from fashionlib.training.checkpoints import CheckpointFolder, load_model
+from fashionlib.training.tracking import Tracker
 
 CHILD = Path(killed_run.__file__)
 
@@ -109,7 +109,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_last_checkpoint(whole, tmp_pat
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc to know which file is written")
-    monkeypatch.setattr("fashionlib.files.os.fsync", full)
+    monkeypatch.setattr("fashionlib.machine.files.os.fsync", full)
     with pytest.raises(OSError, match=r"No space left.*unharmed.*step_000002\.pth") as caught:
         killed_run.run(tmp_path / "run")
     assert caught.value.errno == errno.ENOSPC

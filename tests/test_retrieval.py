@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny import NoFiles, tiny_data, tiny_model, tiny_table
 
-from fashionlib.catalogue import Catalogue, CatalogueError
-from fashionlib.evaluation import predict
-from fashionlib.retrieval import (
+from fashionlib.data.catalogue import Catalogue, CatalogueError
+from fashionlib.evaluation.predict import predict
+from fashionlib.evaluation.retrieval import (
     colour_histogram,
     embed,
     histograms,

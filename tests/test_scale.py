@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from bulk_jobs import SHARD_SIZE, make_photos, read
 
-from fashionlib import scale
+from fashionlib.shop import scale
 from fashionlib.__main__ import main
-from fashionlib.bulk import BulkError, tag_folder
-from fashionlib.checkpoints import save_model
-from fashionlib.shards import Job, cut
+from fashionlib.shop.bulk import BulkError, tag_folder
+from fashionlib.training.checkpoints import save_model
+from fashionlib.shop.shards import Job, cut
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'fashionlib[scale]'")
 

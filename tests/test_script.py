@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 
 from fashionlib.__main__ import main
-from fashionlib.script import NotebookError, parameter_names, read_cells, read_value, run_notebook
+from study.runner import NotebookError, parameter_names, read_cells, read_value, run_notebook
 
 matplotlib.use("Agg")
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib import search_speed as speed
+from study.speed import index as speed
 
 
 def test_every_size_is_measured_and_the_recall_of_an_index_that_compares_all_is_one(tmp_path):

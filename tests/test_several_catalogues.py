@@ -9,18 +9,18 @@ import pytest
 import torch
 from tiny import SETTINGS, NoFiles, same_weights, tiny_data, tiny_model, tiny_table
 
-from fashionlib import epochs
-from fashionlib.batches import Batches, training_order
-from fashionlib.catalogue import Catalogue, CatalogueError
-from fashionlib.evaluation import predict
-from fashionlib.images import ImageData
-from fashionlib.labels import MISSING
+from fashionlib.training import epochs
+from fashionlib.training.batches import Batches, training_order
+from fashionlib.data.catalogue import Catalogue, CatalogueError
+from fashionlib.evaluation.predict import predict
+from fashionlib.data.images import ImageData
+from fashionlib.tasks.labels import MISSING
 from fashionlib.models import MultitaskModel
-from fashionlib.orders import SharedOrder
-from fashionlib.outcomes import outcomes_of
-from fashionlib.settings import Stage
+from fashionlib.training.samplers import SharedOrder
+from fashionlib.evaluation.outcomes import outcomes_of
+from fashionlib.training.settings import Stage
 from fashionlib.tasks import Similarity, SingleLabel
-from fashionlib.training import fit
+from fashionlib.training.fit import fit
 
 MIXED = replace(SETTINGS, sampler="mixed", batch_size=12, per_item=2, item_share=0.5)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.splits import chain, grouped_split, join_groups, random_split
+from fashionlib.data.splits import chain, grouped_split, join_groups, random_split
 
 PARTS = {"train": 0.70, "val": 0.15, "test": 0.15}
 

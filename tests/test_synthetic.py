@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fashionlib.decoding import BadImage
+from fashionlib.data.decoding import BadImage
 from fashionlib.sources import open_catalogue
-from fashionlib.sources.garments.articles import ARTICLES
-from fashionlib.sources.garments.drawing import SILHOUETTES, draw
-from fashionlib.sources.garments.fabrics import COLOURS, PATTERNS
-from fashionlib.sources.garments.shapes import Garment
-from fashionlib.sources.garments.views import View
-from fashionlib.sources.garments.wardrobe import MISTAKES, product
-from fashionlib.sources.synthetic import DrawnImages, open_synthetic
-from fashionlib.sources.synthetic_files import write_products
+from study.drawn.garments.articles import ARTICLES
+from study.drawn.garments.drawing import SILHOUETTES, draw
+from study.drawn.garments.fabrics import COLOURS, PATTERNS
+from study.drawn.garments.shapes import Garment
+from study.drawn.garments.views import View
+from study.drawn.garments.wardrobe import MISTAKES, product
+from study.drawn.catalogue import DrawnImages, open_synthetic
+from study.drawn.products_files import write_products
 
 HEADER = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName".split(",")
 LABELS = ["gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "usage"]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.catalogue import CatalogueError
-from fashionlib.images import cache_images
+from fashionlib.data.catalogue import CatalogueError
+from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 
 PHOTOS = ("a.jpg", "b.jpg", "c.jpg", "sub/d.png", "e.jpg", "f.jpg", "g.jpg", "h.jpg")

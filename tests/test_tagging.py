@@ -17,14 +17,14 @@ import torch
 from PIL import Image
 from tiny import SIZE, tiny_model
 
-from fashionlib import photos as photos_module
-from fashionlib.checkpoints import load_model, save_model
-from fashionlib.decoding import MAY_PASS, BadImage, decode, fit_to
-from fashionlib.evaluation import predict
+from fashionlib.shop import photos as photos_module
+from fashionlib.training.checkpoints import load_model, save_model
+from fashionlib.data.decoding import MAY_PASS, BadImage, decode, fit_to
+from fashionlib.evaluation.predict import predict
 from fashionlib.models import MultitaskModel
-from fashionlib.photos import decoded
-from fashionlib.retrieval import embed
-from fashionlib.tagging import EMBEDDINGS, TAGS, Tagger, tag_table
+from fashionlib.shop.photos import decoded
+from fashionlib.evaluation.retrieval import embed
+from fashionlib.shop.tagging import EMBEDDINGS, TAGS, Tagger, tag_table
 from fashionlib.tasks import MultiLabel, SingleLabel
 
 TEMPERATURES = {"gender": 1.7, "taxonomy": 0.6, "words": 2.5}
@@ -295,7 +295,7 @@ def test_what_may_not_be_read_is_a_row_too(tagger, encode, folder, monkeypatch):
 
         return refused
 
-    monkeypatch.setattr("fashionlib.photos.os.scandir", unless(scandir, "locked"))
+    monkeypatch.setattr("fashionlib.shop.photos.os.scandir", unless(scandir, "locked"))
     monkeypatch.setattr(Path, "read_bytes", unless(read, "b.png"))
     errors = tagger.embed(root).set_index("image")["error"]
     assert errors["b.png"] == f"b.png: cannot be read (Permission denied){MAY_PASS}"
@@ -420,7 +420,7 @@ def test_model_pth_alone_is_enough_for_another_process(tmp_path, encode):
     path = save_model(model, tmp_path / "model.pth")
     (tmp_path / "a photo.png").write_bytes(encode(RED, "PNG"))
     program = (
-        "import json, sys; from fashionlib.tagging import Tagger; t = Tagger.load('model.pth', 'cpu', 'fp32');"
+        "import json, sys; from fashionlib.shop.tagging import Tagger; t = Tagger.load('model.pth', 'cpu', 'fp32');"
         "row = t.tag('a photo.png').loc[0];"
         "loaded = {'accelerate', 'matplotlib', 'tensorboard', 'albumentations', 'IPython'} & set(sys.modules);"
         "print(json.dumps([t.model_id, row['image'], row['label'], float(row['confidence']), sorted(loaded)]))"

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fashionlib.labels import MISSING, UNSEEN, encode_labels, log_sum_by
+from fashionlib.tasks.labels import MISSING, UNSEEN, encode_labels, log_sum_by
 from fashionlib.tasks import Hierarchy, MultiLabel, Similarity, SingleLabel, task_from_dict
 
 COLOUR = SingleLabel("colour", classes=("blue", "green", "red"))

@@ -11,15 +11,15 @@ import pytest
 import torch
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model, tiny_table
 
-from fashionlib.catalogue import CatalogueError
-from fashionlib.checkpoints import load_model
-from fashionlib.evaluation import predict
-from fashionlib.optimisation import LossWeights
-from fashionlib.runs import State
-from fashionlib.settings import Stage
+from fashionlib.data.catalogue import CatalogueError
+from fashionlib.training.checkpoints import load_model
+from fashionlib.evaluation.predict import predict
+from fashionlib.training.optimisation import LossWeights
+from fashionlib.training.runs import State
+from fashionlib.training.settings import Stage
 from fashionlib.tasks import SingleLabel
-from fashionlib.tracking import Tracker
-from fashionlib.training import fit
+from fashionlib.training.tracking import Tracker
+from fashionlib.training.fit import fit
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_finished_run_is_found(finished, data, monkeypatch):
     def train_epoch(*_):
         raise AssertionError("it trained again")
 
-    monkeypatch.setattr("fashionlib.training.train_epoch", train_epoch)
+    monkeypatch.setattr("fashionlib.training.fit.train_epoch", train_epoch)
     again = fit(tiny_model(data), data, SETTINGS, finished.run_dir)
     assert again.found and again.seconds == finished.seconds
     assert same_weights(again.model, finished.model) and not again.model.training
@@ -124,8 +124,8 @@ def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch, caps
     def remember(model, *_, **__):
         weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
-    monkeypatch.setattr("fashionlib.training.predict", remember)
-    monkeypatch.setattr("fashionlib.training.validation_row", lambda _: {"score": scores[len(weights) - 1]})
+    monkeypatch.setattr("fashionlib.training.fit.predict", remember)
+    monkeypatch.setattr("fashionlib.training.fit.validation_row", lambda _: {"score": scores[len(weights) - 1]})
     run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=5, patience=2), tmp_path / "run")
     assert len(run.history) == 4 and "stopping early" in capsys.readouterr().out
     final = run.model.state_dict()
@@ -292,7 +292,7 @@ def test_a_mistake_in_a_stage_costs_no_finished_run(data, tmp_path, stage, messa
 
 def test_weights_that_are_not_finite_are_not_kept_as_a_checkpoint(data, tmp_path, monkeypatch):
     """The last step of the second epoch breaks them, after its loss was still finite."""
-    from fashionlib import epochs
+    from fashionlib.training import epochs
 
     check, steps = epochs._check_finite, iter(range(1, 100))
 
@@ -319,7 +319,7 @@ def test_validation_and_calibration_run_at_the_precision_of_the_settings(data, t
             asked.append(outputs["gender"].dtype)
 
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": precision == "fp32"})  # "auto" is the other
-    monkeypatch.setattr("fashionlib.tracking.Tracker.montage", lambda *_: None)
+    monkeypatch.setattr("fashionlib.training.tracking.Tracker.montage", lambda *_: None)
     model = tiny_model(data, "gender")
     model.register_forward_hook(remember)
     fit(model, data, replace(SETTINGS, epochs=1, precision=precision), tmp_path / "run")
@@ -337,7 +337,7 @@ def test_a_second_process_is_refused_while_one_trains(data, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fashionlib.training.validation_row", lambda *_: patch.undo() or meanwhile())
+        patch.setattr("fashionlib.training.fit.validation_row", lambda *_: patch.undo() or meanwhile())
         with pytest.raises(KeyboardInterrupt):
             fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
     again = fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
@@ -379,7 +379,7 @@ def test_the_writer_of_events_is_closed_whatever_happens(data, tmp_path, monkeyp
     def stop(*_):
         raise error("stopped")
 
-    monkeypatch.setattr("fashionlib.training.train_epoch", stop)
+    monkeypatch.setattr("fashionlib.training.fit.train_epoch", stop)
     with pytest.raises(error, match="stopped"):
         fit(tiny_model(data, "gender"), data, SETTINGS, tmp_path / "run")
     assert len(closed) == 1

@@ -7,10 +7,10 @@ from torch import nn
 from torchvision.models._api import register_model
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from fashionlib.catalogue import Catalogue
-from fashionlib.images import ImageData
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import ImageData
 from fashionlib.models import MultitaskModel
-from fashionlib.settings import Settings
+from fashionlib.training.settings import Settings
 from fashionlib.tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 
 SIZE = (24, 32)  # width, height

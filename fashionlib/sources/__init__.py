@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..catalogue import Catalogue
+from ..data.catalogue import Catalogue
 
 DATASETS = ("products", "deepfashion-attributes", "deepfashion-inshop", "synthetic")
 
@@ -33,7 +33,7 @@ def open_catalogue(name: str | Path, root: str | Path | None = None, **options) 
 
         return open_inshop(_needed(name, root), **options)
     if name == "synthetic":
-        from .synthetic import open_synthetic
+        from study.drawn.catalogue import open_synthetic
 
         return open_synthetic(root, **options)
     path = _own(name, root)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..catalogue import ImageSource
-from ..decoding import BadImage, decode
+from ..data.catalogue import ImageSource
+from ..data.decoding import BadImage, decode
 
 
 class CroppedImages:

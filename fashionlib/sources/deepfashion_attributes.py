@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..catalogue import Catalogue, CatalogueError
+from ..data.catalogue import Catalogue, CatalogueError
 from ..tasks import MultiLabel, SingleLabel
 from .crops import CroppedImages
 from .deepfashion_files import find_file, find_folder, present_images

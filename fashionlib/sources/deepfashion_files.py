@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..catalogue import REJECTED, CatalogueError
-from ..decoding import BadImage
-from ..images import FolderImages
+from ..data.catalogue import REJECTED, CatalogueError
+from ..data.decoding import BadImage
+from ..data.images import FolderImages
 from .deepfashion_lists import IMAGE_FOLDER
 
 REQUEST = (

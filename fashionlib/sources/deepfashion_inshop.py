@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..catalogue import Catalogue
+from ..data.catalogue import Catalogue
 from ..tasks import Similarity, SingleLabel
 from .crops import CroppedImages
 from .deepfashion_files import find_file, find_folder, present_images

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..catalogue import CatalogueError
+from ..data.catalogue import CatalogueError
 
 LIMIT = 1_000_000  # of any number, a box's corner among them
 FIRST_ROW = 3  # the line of the first row below count and header

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..catalogue import CatalogueError
-from ..files import write_atomically
+from ..data.catalogue import CatalogueError
+from ..machine.files import write_atomically
 from .deepfashion_lists import FIRST_ROW, check_count, check_head
 
 HEADER = "image_name attribute_labels"

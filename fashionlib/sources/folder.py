@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
-from ..photos import printable
-from ..splits import random_split
+from ..data.catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
+from ..shop.photos import printable
+from ..data.splits import random_split
 from ..tasks import SingleLabel
 from .table import SYNONYMS
 from .table_files import TableImages

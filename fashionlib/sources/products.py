@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..catalogue import REJECTED, Catalogue, CatalogueError
-from ..decoding import BadImage
-from ..images import FolderImages
-from ..splits import random_split
+from ..data.catalogue import REJECTED, Catalogue, CatalogueError
+from ..data.decoding import BadImage
+from ..data.images import FolderImages
+from ..data.splits import random_split
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
 from .product_words import product_attributes
 

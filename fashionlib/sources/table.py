@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
-from ..splits import grouped_split, random_split
+from ..data.catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
+from ..data.splits import grouped_split, random_split
 from ..tasks import MultiLabel, Similarity, SingleLabel
 from .table_files import TableImages, as_text, locate, read_table
 

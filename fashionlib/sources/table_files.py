@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..catalogue import REJECTED, CatalogueError
-from ..images import FolderImages
+from ..data.catalogue import REJECTED, CatalogueError
+from ..data.images import FolderImages
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

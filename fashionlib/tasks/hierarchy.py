@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
-from ..metrics import classification_scores
+from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
+from ..metrics.classification import classification_scores
 from .base import Task, log_probabilities
 
 

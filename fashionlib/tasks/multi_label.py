@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attribute_metrics import mean_average_precision
-from ..labels import MISSING, Labels
+from ..metrics.attributes import mean_average_precision
+from .labels import MISSING, Labels
 from .base import Task, log_probabilities
 
 LOSSES = ("bce", "asymmetric")

@@ -11,8 +11,8 @@ import pandas as pd
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..labels import found_classes
-from ..ranking import leave_one_out
+from .labels import found_classes
+from ..metrics.ranking import leave_one_out
 from .base import Task
 
 LOSSES = ("triplet", "multi-similarity", "proxy-anchor")

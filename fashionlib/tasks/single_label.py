@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..labels import Labels, encode_labels, found_classes, known
-from ..metrics import classification_scores
+from .labels import Labels, encode_labels, found_classes, known
+from ..metrics.classification import classification_scores
 from .base import Task, log_probabilities
 
 

@@ -1,0 +1,1 @@
+"""Catalogue, images, splits, duplicates."""

@@ -1,0 +1,1 @@
+"""What only this study needs: setup, figures, results, speed, the runner of notebooks."""

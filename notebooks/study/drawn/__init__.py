@@ -1,0 +1,1 @@
+"""Drawn garments: for tests and the smoke profile."""
