@@ -14,12 +14,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 
-from fashionlib.training import epochs
-from fashionlib import training  # noqa: E402
 from fashionlib.evaluation.predict import predict  # noqa: E402
+from fashionlib.training import fit as training  # noqa: E402
 from fashionlib.training.settings import Stage  # noqa: E402
+from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 
 TASKS = ("gender", "taxonomy", "words", "item")
 SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9)
@@ -45,14 +44,14 @@ def run(folder, stages=STAGED):
 
 
 def kill_in_step(number):
-    check, steps = epochs._check_finite, iter(range(1, 1000))
+    check, steps = training.check_finite, iter(range(1, 1000))
 
     def counted(*values):
         check(*values)
         if next(steps) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    epochs._check_finite = counted
+    training.check_finite = counted
 
 
 if __name__ == "__main__":
@@ -63,10 +62,14 @@ if __name__ == "__main__":
     finished, made = run(folder / "run", FROZEN if "frozen" in options else STAGED)
     seen = []
     finished.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-    together = predict(finished.model, made, "val", batch_size=2, shared=True)
+    together = predict(finished.model, made, "val")
     mine = int(np.sum(seen))
-    alone = predict(finished.model, made, "val", batch_size=2)
-    equal = all(np.allclose(together.activations[t], alone.activations[t], atol=1e-5) for t in together.activations)
+    with torch.no_grad():
+        alone = finished.model(made.fetch(together.rows))
+    equal = all(
+        np.allclose(together.activations[name], task.activate(alone[name]).numpy(), atol=1e-4)
+        for name, task in together.tasks.items()
+    )
     weights = float(sum(tensor.double().sum() for tensor in finished.model.state_dict().values()))
     facts = {
         "images": mine,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -14,15 +15,23 @@ import torch
 def read_checkpoint(path: str | Path, what: str = "checkpoint") -> dict:
     """The content of a ``.pth`` file, loaded with ``weights_only=True``.
 
-    Raises ``FileNotFoundError``, or ``ValueError`` naming the file if it is not a checkpoint, is damaged, or holds
-    anything but tensors and plain values.
+    Raises ``FileNotFoundError``, or ``ValueError`` naming the file if it is not a checkpoint, is damaged, is packed (a
+    small file could unpack to more than there is memory), or holds anything but tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what}: there is no file {path}")
     try:
+        if zipfile.is_zipfile(path):  # else it is of before torch 1.6, which has no checksums
+            with zipfile.ZipFile(path) as parts:
+                if packed := [part.filename for part in parts.infolist() if part.compress_type != zipfile.ZIP_STORED]:
+                    raise ValueError(f"{packed[0]} in it is packed, as torch.save never does")
+                if damaged := parts.testzip():  # torch itself does not look at the checksums
+                    raise ValueError(f"{damaged} in it is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # on damaged bytes zipfile, pickle and torch raise many kinds
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise ValueError(f"{what}: {path} is not a checkpoint that can be loaded safely ({reason})") from None
     if not isinstance(content, dict):
@@ -31,8 +40,8 @@ def read_checkpoint(path: str | Path, what: str = "checkpoint") -> dict:
 
 
 def write_atomically(path: Path, write) -> None:
-    """Call ``write(file)`` on a file beside ``path``, force it to disk, and rename it: readers see the old content or
-    the new, never a part. On an error the old content stays and the partial file is removed."""
+    """Call ``write(file)`` on a file beside ``path``, force it to disk, and rename it: readers see the old content,
+    which stays on an error, or the new, never a part."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
@@ -42,7 +51,7 @@ def write_atomically(path: Path, write) -> None:
         os.replace(aside, path)
     except OSError as error:
         raise OSError(error.errno, f"cannot write ({error.strerror}); what was there is unharmed", str(path)) from error
-    except RuntimeError as error:  # torch reports a failed write of its zip archive so
+    except (RuntimeError, pickle.PicklingError) as error:  # torch reports a failed write of its zip archive so
         raise OSError(None, f"cannot write {path} ({error}); what was there is unharmed") from error
     finally:
         aside.unlink(missing_ok=True)

@@ -1,59 +1,97 @@
-"""What this machine is good at: precision and memory layout."""
+"""What this machine is, and in which arithmetic it computes a network fastest."""
 
 from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 
-
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """The autocast type for ``"bf16"``, ``"fp32"`` (none) or ``"auto"``: bf16 on a GPU that has it (not on one that
-    emulates it), on a CPU with matrix units (AMX), and on one of AMD's with AVX512-BF16, where training is 1.7 times as
-    fast as in float32; on others convolutions in bf16 are slower."""
-    if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = _cpu_is_fast_in_bf16(torch.cpu.get_capabilities())
-        precision = "bf16" if fast else "fp32"
-    if precision not in ("bf16", "fp32"):
-        raise ValueError(f"precision {precision!r} is not one of 'auto', 'bf16', 'fp32'")
-    return torch.bfloat16 if precision == "bf16" else None
+PRECISIONS, LAYOUTS = ("fp32", "bf16"), ("contiguous", "channels_last")
 
 
-def _cpu_is_fast_in_bf16(capabilities: dict) -> bool:
-    amd = str(capabilities.get("cpu_name", "")).startswith("AMD")
-    return bool(capabilities.get("amx_bf16") or (amd and capabilities.get("avx512_bf16")))
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a network is computed: ``precision`` (``"fp32"``, ``"bf16"``) and ``layout`` of its images and weights
+    (``"contiguous"``, ``"channels_last"``)."""
+
+    precision: str = "fp32"
+    layout: str = "contiguous"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
+
+    def autocast(self, device: torch.device):
+        """A context in which a network computes in this precision."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def autocast(device: torch.device, dtype: torch.dtype | None):
-    """Autocast to dtype, or a context that does nothing for None."""
-    return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+def candidates(device: torch.device, precision: str = "auto", layout: str = "auto") -> list[Arithmetic]:
+    """What may be chosen from; ``"auto"`` leaves it open, but for bf16 where the device merely emulates it."""
+    precisions = PRECISIONS if precision == "auto" else (precision,)
+    if precision == "auto" and _slow_in_bf16(device):
+        precisions = ("fp32",)
+    return [Arithmetic(p, f) for p in precisions for f in (LAYOUTS if layout == "auto" else (layout,))]
 
 
-def memory_format(dtype: torch.dtype | None, device: torch.device) -> torch.memory_format:
-    """channels-last where it helps: on GPUs and with bf16; float32 on a CPU is faster in the usual layout."""
-    fast = device.type == "cuda" or dtype is not None
-    return torch.channels_last if fast else torch.contiguous_format
+def fastest(
+    step: Callable[[Arithmetic], object], among: Iterable[Arithmetic], repeats: int = 3
+) -> tuple[Arithmetic, dict[str, float]]:
+    """The arithmetic in which ``step`` takes the least time, and the seconds of each that was tried. The first step of
+    each warms up; one that takes three times as long as the best so far is not repeated."""
+    among, seconds = list(among), {}
+    if len(among) == 1:
+        return among[0], seconds
+    best, least = among[0], float("inf")
+    for arithmetic in among:
+        times = []
+        for _ in range(1 + repeats):
+            began = time.perf_counter()
+            step(arithmetic)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - began)
+            if times[-1] > 3 * least:
+                break
+        took = min(times[1:] or times)
+        seconds[f"{arithmetic.precision} {arithmetic.layout}"] = took
+        if took < least:
+            best, least = arithmetic, took
+    return best, seconds
+
+
+def _slow_in_bf16(device: torch.device) -> bool:
+    """Whether one small convolution takes three times as long in bf16: then a whole network would take minutes."""
+    image, kernel = torch.ones(4, 32, 16, 16, device=device), torch.ones(32, 32, 3, 3, device=device)
+
+    def convolve(arithmetic: Arithmetic) -> None:
+        with torch.no_grad(), arithmetic.autocast(device):
+            torch.conv2d(image, kernel)
+
+    _, seconds = fastest(convolve, [Arithmetic("fp32"), Arithmetic("bf16")])
+    return seconds["bf16 contiguous"] > 3 * seconds["fp32 contiguous"]
 
 
 def describe() -> dict[str, object]:
     """The machine, for a manifest."""
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "cpu": _cpu_name(),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name") or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "precision": str(resolve_precision("auto", torch.device("cuda" if gpus else "cpu")) or "float32"),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
 
 
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def peak_memory() -> float:
+    """The most resident memory that this process has had so far, in GB."""
+    if sys.platform == "linux":  # whose ru_maxrss begins with that of the process that started this one
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -12,13 +12,6 @@ def progress(iterable: Iterable | None = None, *, total: int | None = None, what
     epoch instead) or where ``TQDM_DISABLE=1`` says that nobody watches. It vanishes when done."""
     from tqdm.auto import tqdm
 
-    shown = (_in_notebook() or sys.stdout.isatty()) and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
-    return tqdm(
-        iterable, total=total, desc=what, unit=unit, leave=False, disable=not shown, file=sys.stdout, mininterval=0.5
-    )
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell is not None and "IPKernelApp" in shell.config
+    shown = ("ipykernel" in sys.modules or sys.stdout.isatty()) and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
+    look = {"desc": what, "unit": unit, "leave": False, "file": sys.stdout, "mininterval": 0.5}
+    return tqdm(iterable, total=total, disable=not shown, **look)

@@ -1,0 +1,42 @@
+"""The fastest arithmetic is the one that takes the least time, and none is tried for long that is slow."""
+
+import time
+
+import torch
+
+from fashionlib.machine import hardware
+from fashionlib.machine.hardware import Arithmetic, candidates, fastest
+
+
+def test_the_fastest_is_chosen_and_a_slow_one_is_tried_once():
+    seconds = {"fp32 contiguous": 0.02, "fp32 channels_last": 0.002, "bf16 contiguous": 0.1, "bf16 channels_last": 0.02}
+    tried = []
+
+    def step(arithmetic):
+        tried.append(f"{arithmetic.precision} {arithmetic.layout}")
+        time.sleep(seconds[tried[-1]])
+
+    among = [Arithmetic(p, f) for p in hardware.PRECISIONS for f in hardware.LAYOUTS]
+    best, measured = fastest(step, among)
+    assert best == Arithmetic("fp32", "channels_last") and list(measured) == list(seconds)
+    assert tried.count("bf16 contiguous") == 1 and tried.count("fp32 channels_last") == 4
+
+
+def test_what_is_given_is_not_measured():
+    cpu = torch.device("cpu")
+    assert candidates(cpu, "bf16", "channels_last") == [Arithmetic("bf16", "channels_last")]
+    best, measured = fastest(lambda _: 1 / 0, candidates(cpu, "fp32", "contiguous"))
+    assert best == Arithmetic() and measured == {}
+
+
+def test_bf16_is_left_out_where_it_is_merely_emulated(monkeypatch):
+    monkeypatch.setattr(hardware, "_slow_in_bf16", lambda device: True)
+    assert {a.precision for a in candidates(torch.device("cpu"))} == {"fp32"}
+    monkeypatch.setattr(hardware, "_slow_in_bf16", lambda device: False)
+    assert {a.precision for a in candidates(torch.device("cpu"))} == {"fp32", "bf16"}
+
+
+def test_peak_memory_grows_with_what_is_held():
+    before = hardware.peak_memory()
+    held = torch.ones(int((before + 0.3) * 1e9 / 4))  # more than this process has had so far
+    assert hardware.peak_memory() > before + 0.2 and held.sum() > 0
