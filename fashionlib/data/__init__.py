@@ -1,1 +1,1 @@
-"""Catalogue, images, splits, duplicates."""
+"""Catalogue, images, splits."""

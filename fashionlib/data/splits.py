@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,9 @@ RARE = 7  # from that many examples on, 70/15/15 leaves at least one for each pa
 def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     """One of ``train``, ``val``, ``test`` for every row, stratified: each stratum is split 70/15/15.
 
-    A stratum with fewer than 7 rows cannot be: its first row (in a shuffled order) is for training, so that every
-    class is seen there, and its other rows are pooled with those of the other rare strata and split together (a pool
-    of one or two rows is for training). Without enough rows to give every stratum a place in validation and test,
-    rows are split without regard to strata. Raises ``ValueError`` with fewer than 7 rows in all.
+    Of a stratum with fewer than 7 rows the first (in a shuffled order) is for training, and its others are pooled with
+    those of the other rare strata. Where there are too few rows for that, they are split without regard to strata.
+    Raises ``ValueError`` with fewer than 7 rows in all.
     """
     strata = pd.Series(strata).fillna("").astype(str).reset_index(drop=True)
     n = len(strata)
@@ -27,10 +27,8 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(n)
     rare = strata.map(strata.value_counts()) < RARE
     first = ~strata.iloc[order].duplicated().sort_index()  # the first row of each stratum in shuffled order
-    forced = (rare & first).to_numpy()
-    if (rare & ~first).sum() < 3:  # they must not cost the others their stratification
-        forced = rare.to_numpy()
-    pool = np.flatnonzero(~forced)
+    few = (rare & ~first).sum() < 3  # they must not cost the others their stratification
+    pool = np.flatnonzero(~rare if few else ~(rare & first))
     held = int(np.ceil(SHARE * n))
     if len(pool) <= 2 * held:  # nearly every row is a class of its own: not all can be in training
         pool = np.arange(n)
@@ -45,36 +43,37 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
 
 
 def grouped_split(groups: Sequence, strata: Sequence[str], seed: int = 42) -> np.ndarray:
-    """Like ``random_split``, but rows that share a group stay on one side.
+    """Like ``random_split``, but rows that share a group stay on one side; a row without a group is one by itself.
 
-    The groups are split, each in the stratum of its first row; a group of more than 1% of the rows goes to training,
-    so that no single group decides a test figure.
+    Each group is in the stratum of its first row. Those of more than 1% of the rows (and more than 20), and all where
+    fewer than 7 are smaller, are dealt out apart, the largest first, each to the part that is furthest below its share.
+    Warns if a part ends more than 5% of the rows from its share. Raises ``ValueError`` with fewer than 3 groups.
     """
-    groups = pd.Series(pd.factorize(pd.Series(groups).to_numpy())[0])
-    if (groups < 0).any():
-        raise ValueError(f"{int((groups < 0).sum())} rows have no group")
-    strata = pd.Series(strata).reset_index(drop=True)
-    sizes = groups.value_counts()
-    large = sizes.index[sizes > max(20, 0.01 * len(groups))]
-    firsts = (~groups.duplicated()) & ~groups.isin(large)
-    units = pd.Series(random_split(strata[firsts], seed), index=groups[firsts])
-    return groups.map(units).fillna("train").to_numpy(dtype=object)
+    groups = pd.Series(group_numbers(groups))
+    sizes = groups.value_counts().sort_index()
+    if len(sizes) < 3:
+        raise ValueError(f"{len(sizes)} groups are too few for a 70/15/15 split: at least 3 are needed")
+    large = (sizes > max(20, 0.01 * len(groups))).to_numpy()
+    large = large | ((~large).sum() < RARE)
+    part = pd.Series(index=sizes.index, dtype=object)
+    if not large.all():
+        part[~large] = random_split(pd.Series(strata).to_numpy()[~groups.duplicated()][~large], seed)
+    shares = pd.Series({"train": 1 - 2 * SHARE, "val": SHARE, "test": SHARE})
+    lacking = shares * sizes[large].sum()
+    waiting = sizes[large].sample(frac=1, random_state=seed).sort_values(ascending=False, kind="stable")
+    for left, (group, size) in zip(range(len(waiting), 0, -1), waiting.items(), strict=True):
+        empty = lacking.index.difference(part, sort=False)
+        part[group] = lacking[empty if len(empty) >= left else lacking.index].idxmax()  # no part may end empty
+        lacking[part[group]] -= size
+    split = groups.map(part)
+    reached = split.value_counts(normalize=True)[shares.index]
+    if (reached - shares).abs().max() > 0.05:
+        texts = ", ".join(f"{name} {share:.1%}" for name, share in reached.items())
+        warnings.warn(f"few or large groups: not 70/15/15 of the rows, but {texts}", stacklevel=2)
+    return split.to_numpy(dtype=object)
 
 
-def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:
-    """Connected components (n,) of the graph on rows 0..n-1 whose edges are arrays of pairs (M, 2)."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    edges = np.concatenate([np.asarray(p).reshape(-1, 2) for p in pairs])
-    graph = coo_matrix((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
-
-
-def chain(groups: Sequence) -> np.ndarray:
-    """Pairs (M, 2) that link the rows of equal value; missing values link nothing."""
+def group_numbers(groups: Sequence) -> np.ndarray:
+    """Groups (N,) as numbers from 0 in the order of their first rows; each missing one is a group by itself."""
     codes = pd.factorize(pd.Series(groups).to_numpy())[0]
-    order = np.argsort(codes, kind="stable")
-    order = order[codes[order] >= 0]
-    same = codes[order][1:] == codes[order][:-1]
-    return np.stack([order[:-1][same], order[1:][same]], axis=1)
+    return pd.factorize(np.where(codes < 0, len(codes) + np.arange(len(codes)), codes))[0]

@@ -1,10 +1,13 @@
 """Splits: shares, strata and groups, counted with pandas; groups against a union-find written here."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.data.splits import chain, grouped_split, join_groups, random_split
+from fashionlib.data.splits import group_numbers, grouped_split, random_split
+from fashionlib.shop.duplicates import join_groups
 
 PARTS = {"train": 0.70, "val": 0.15, "test": 0.15}
 
@@ -35,6 +38,12 @@ def test_seeds_reproduce_and_differ():
     kinds = strata(shirt=200, shoe=50)
     assert (random_split(kinds, 1) == random_split(kinds, 1)).all()
     assert (random_split(kinds, 1) != random_split(kinds, 2)).any()
+
+
+def test_the_random_split_is_that_of_the_published_results():
+    kinds = [*strata(shirt=300, shoe=90, bag=8, **{f"rare{i}": 1 + i % 6 for i in range(9)}), None, None]
+    letters = "".join(part[1] for part in random_split(kinds, seed=42))
+    assert hashlib.sha256(letters.encode()).hexdigest()[:16] == "dc5e377da859f568"
 
 
 def test_every_rare_type_is_seen_in_training_and_some_rows_are_tested():
@@ -106,7 +115,7 @@ def test_no_group_is_on_two_sides(grouped, seed):
     assert (split != grouped_split(groups, kinds, seed + 1)).any()
 
 
-def test_a_large_group_goes_to_training(grouped):
+def test_one_large_group_goes_to_training(grouped):
     groups, kinds = (
         np.concatenate([part, extra]) for part, extra in zip(grouped, ([-7] * 60, ["bag"] * 60), strict=True)
     )
@@ -118,12 +127,36 @@ def test_a_large_group_goes_to_training(grouped):
     assert sides == {"train", "val", "test"}
 
 
-def test_groups_may_be_names_and_must_all_be_known():
+@pytest.mark.parametrize("sizes", [[36] * 30 + [2] * 10, [24] * 20, [400, 30, 30, *[1] * 200], [90, 80, 70] * 9])
+def test_large_groups_are_spread_as_well_as_they_can_be(sizes, recwarn):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = pd.Series(grouped_split(groups, groups % 3, seed=3))
+    assert split.groupby(groups).nunique().max() == 1
+    off = (split.value_counts() - pd.Series(PARTS) * len(groups)).abs().max()
+    assert off <= max(sizes) / 2 + 1 or sizes[0] == 400
+    assert bool(recwarn) == (off > 0.05 * len(groups))
+
+
+@pytest.mark.parametrize(("sizes", "counts"), [([9, 1, 1], [9, 1, 1]), ([5] * 4, [10, 5, 5]), ([1] * 3, [1, 1, 1])])
+def test_no_part_is_empty_and_a_warning_says_what_was_reached(sizes, counts):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    with pytest.warns(UserWarning, match=rf"not 70/15/15 of the rows, but train {counts[0] / sum(sizes):.1%}, val"):
+        split = grouped_split(groups, groups)
+    assert [(split == part).sum() for part in PARTS] == counts
+
+
+def test_two_groups_are_too_few():
+    with pytest.raises(ValueError, match="2 groups are too few.*at least 3"):
+        grouped_split([0, 0, 1, 1] * 5, ["x"] * 20)
+
+
+def test_groups_may_be_names_and_a_row_without_one_is_a_group():
     names = [f"item{i // 2}" for i in range(60)]
     split = grouped_split(names, ["x"] * 60)
     assert (split[::2] == split[1::2]).all()
-    with pytest.raises(ValueError, match="2 rows have no group"):
-        grouped_split([None, *names[2:], None], ["x"] * 60)
+    assert group_numbers(["b", None, "a", float("nan"), "b"]).tolist() == [0, 1, 2, 3, 0]
+    unknown = grouped_split([None] * 80 + [*range(20)], ["x"] * 100)
+    assert [(unknown == part).sum() for part in PARTS] == [70, 15, 15]
 
 
 def union_find(n: int, pairs) -> list[int]:
@@ -143,21 +176,14 @@ def same_partition(one, two) -> bool:
     return len(set(zip(one, two, strict=True))) == len(set(one)) == len(set(two))
 
 
+def test_many_copies_of_an_edge_do_not_cancel_it():
+    pairs = np.array([[0, 1]] * 256 + [[2, 3]] * 2)
+    assert same_partition(join_groups(5, pairs).tolist(), [0, 0, 1, 1, 2])
+
+
 def test_join_groups_against_union_find():
     rng = np.random.default_rng(0)
     for edges in (0, 20, 60, 200):
         one, two = rng.integers(0, 100, (edges, 2)), rng.integers(0, 100, (edges // 2, 2))
         joined = join_groups(100, one, two)
         assert same_partition(joined.tolist(), union_find(100, [*one.tolist(), *two.tolist()]))
-
-
-def test_many_copies_of_an_edge_do_not_cancel_it():
-    pairs = np.array([[0, 1]] * 256 + [[2, 3]] * 2)
-    assert same_partition(join_groups(5, pairs).tolist(), [0, 0, 1, 1, 2])
-
-
-def test_chain_links_equal_values_and_nothing_else():
-    values = ["a", None, "b", "a", "c", None, "a", "b", float("nan")]
-    groups = union_find(9, chain(values).tolist())
-    assert same_partition(groups, [0, 1, 2, 0, 3, 4, 0, 2, 5])
-    assert chain([None, "x", "y"]).shape == (0, 2)

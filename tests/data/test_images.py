@@ -1,4 +1,4 @@
-"""The pixel cache: keyed by the data, built once, whole or not at all."""
+"""Images in a folder, and the pixel cache: keyed by the data, built once, whole or not at all."""
 
 import errno
 import os
@@ -8,15 +8,61 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fashionlib.data import duplicates
 from fashionlib.data import images
+from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.decoding import MAY_PASS, BadImage, decode
 from fashionlib.data.images import FolderImages, cache_images
-from fashionlib.sources import open_catalogue
 
 SIZE = (24, 32)
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
+
+
+def test_a_path_may_not_leave_the_folder(tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    for path in (tmp_path / "secret.jpg", root / "shoe.jpg"):
+        path.write_bytes(path.name.encode())
+    (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (root / "same.jpg").symlink_to("shoe.jpg")
+    images = FolderImages(root)
+    for location in ("../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg"):
+        with pytest.raises(BadImage, match=rf"{location}: the path leaves the data folder .*photos"):
+            images.read(location)
+    assert images.read("shoe.jpg") == images.read("same.jpg") == b"shoe.jpg"
+    with pytest.raises(BadImage, match="gone.jpg: no such file"):
+        images.read("gone.jpg")
+
+
+def test_files_that_are_gone_do_not_break_the_fingerprint(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "dangling.jpg").symlink_to("nowhere")
+    named = [FolderImages(tmp_path, names).fingerprint for names in (["a.jpg"], ["a.jpg", "gone.jpg"], ["b.jpg"], None)]
+    assert len(set(named)) == 4
+
+
+def test_bad_files_are_quarantined_and_good_ones_go_on(photo_folder, encode, tmp_path):
+    good = {f"good/{i}.png": encode(np.full((32, 24, 3), 40 * i), "PNG") for i in range(3)}
+    bad = {
+        "empty.jpg": (b"", "the file is empty"),
+        "cut.jpg": (encode(PIXELS)[:-200], "damaged image"),
+        "gif.jpg": (encode(PIXELS, "GIF"), "not a JPEG"),
+        "gone.jpg": (None, "no such file"),
+        "huge.png": (encode(np.zeros((40, 40, 3)), "PNG"), "40 x 40 is more than 1,000 pixels"),
+    }
+    names = ["empty.jpg", "good/0.png", "cut.jpg", "good/1.png", "gif.jpg", "gone.jpg", "huge.png", "good/2.png"]
+    catalogue = photo_folder({name: good[name] if name in good else bad[name][0] for name in names})
+    for _ in range(2):  # built, and opened again
+        data = cache_images(catalogue, SIZE, tmp_path / "cache", max_pixels=1000)
+        rejected = data.catalogue.rejected
+        assert rejected["image"].tolist() == [name for name in names if name in bad]
+        assert rejected["row"].tolist() == [0, 2, 4, 5, 6]
+        for name, reason in zip(rejected["image"], rejected["reason"], strict=True):
+            assert reason.startswith(f"{name}: ") and bad[name][1] in reason
+        assert data.catalogue.table["image"].tolist() == list(good)
+        assert data.fetch(np.array([2, 0, 1])).float().mean((1, 2, 3)).tolist() == [80, 0, 40]
 
 
 @pytest.fixture
@@ -110,17 +156,24 @@ def test_the_data_s_fingerprint_follows_images_labels_and_size(photos, tmp_path)
     assert data.fingerprint(["kind"]) == cache_images(photos, SIZE, tmp_path / "elsewhere").fingerprint(["kind"])
 
 
-BUILDER = """
+DRAWN = """
 import sys, time
+import numpy as np, pandas as pd
 from fashionlib.data import images
-from fashionlib.sources import open_catalogue
+from fashionlib.data.catalogue import Catalogue
+class Drawn:
+    fingerprint = "drawn"
+    def read(self, location):
+        return np.full((32, 24, 3), int(location), np.uint8)
+catalogue = Catalogue(pd.DataFrame({"image": map(str, range(50)), "split": "train"}), [], Drawn(), "drawn")
+"""
+BUILDER = f"""{DRAWN}
 build = images._build
-def slowly(catalogue, size, final, max_pixels):
+def slowly(*args):
     print("built", flush=True)
     time.sleep(1)
-    build(catalogue, size, final, max_pixels)
+    build(*args)
 images._build = slowly
-catalogue = open_catalogue("synthetic", items=8, size=(24, 32))
 print("ready", flush=True)
 sys.stdin.readline()
 data = images.cache_images(catalogue, (24, 32), sys.argv[1])
@@ -140,9 +193,7 @@ def test_two_processes_that_build_at_once_share_one_whole_cache(tmp_path):
     assert [child.returncode for child in children] == [0, 0]
     assert sum("built" in words for words in outputs) == 1
     assert outputs[0][-2:] == outputs[1][-2:]
-    catalogue = open_catalogue("synthetic", items=8, size=SIZE)
-    expected = sum(int(catalogue.read(row).astype(int).sum()) for row in range(len(catalogue)))
-    assert int(outputs[0][-1]) == expected
+    assert int(outputs[0][-1]) == sum(range(50)) * 32 * 24 * 3
     (cache,) = caches(tmp_path / "cache")
     assert sorted(path.name for path in cache.iterdir()) == ["pixels.npy", "quarantine.csv"]
 
@@ -156,38 +207,10 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_made(photos, tmp_p
         cache_images(photos, SIZE, tmp_path / "cache")
     assert caught.value.errno == errno.ENOSPC and caught.value.filename.startswith(str(tmp_path / "cache"))
     assert caches(tmp_path / "cache") == []
-    monkeypatch.undo()
-    assert len(cache_images(photos, SIZE, tmp_path / "cache").catalogue) == 4
-
-
-LIMITED = """
-import resource, sys
-from fashionlib.data.images import cache_images
-from fashionlib.sources import open_catalogue
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    cache_images(open_catalogue("synthetic", items=8, size=(24, 32)), (24, 32), sys.argv[1])
-except OSError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot claim disk space")
-def test_space_is_claimed_before_pixels_are_written(tmp_path):
-    # to write into a sparse memory map on a full disk is no OSError: the process dies of SIGBUS
-    file = tmp_path / "sparse"
-    with open(file, "wb") as opened:
-        opened.truncate(1_000_000)
-    assert file.stat().st_blocks * 512 < 1_000_000
-    images._reserve(file)
-    assert file.stat().st_blocks * 512 >= 1_000_000 == file.stat().st_size
-
-
-def test_a_limit_on_the_size_of_files_is_a_clear_error_too(tmp_path):
-    child = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "cache"], capture_output=True, text=True)
-    assert child.returncode == 0, child.stderr
-    assert "pixel cache cannot be written" in child.stdout
-    assert caches(tmp_path / "cache") == []
+    claimed = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, size: claimed.append((start, size)), raising=False)
+    data = cache_images(photos, SIZE, tmp_path / "cache")
+    assert len(data.catalogue) == 4 and claimed == [(0, (data.folder / "pixels.npy").stat().st_size)]
 
 
 def test_a_folder_that_cannot_be_made_is_named(photos, tmp_path):
@@ -221,15 +244,15 @@ def test_an_error_that_is_not_the_image_s_fault_ends_the_building(photos, tmp_pa
 @pytest.fixture
 def hiccup(photos, monkeypatch):
     """From now on the photos of these names cannot be read: ``hiccup("1.png", errno.EIO)``; without names all can."""
-    read = Path.read_bytes
+    opening = os.open
 
     def make(*names, number=errno.EIO):
-        def broken(path):
-            if path.name in names and path.parent == photos.images.root:
+        def broken(path, *flags, **options):
+            if Path(path).name in names and Path(path).parent == photos.images.root:
                 raise OSError(number, os.strerror(number))
-            return read(path)
+            return opening(path, *flags, **options)
 
-        monkeypatch.setattr(Path, "read_bytes", broken)
+        monkeypatch.setattr(os, "open", broken)
 
     return make
 
@@ -269,16 +292,6 @@ def test_images_stay_out_of_a_cache_that_cannot_be_written(photos, tmp_path, hic
     assert len(data.catalogue) == 3 and data.catalogue.rejected["reason"].item().endswith(MAY_PASS)
 
 
-def test_near_duplicates_of_fewer_images_are_not_taken_for_those_of_all(photos, tmp_path, hiccup, monkeypatch):
-    monkeypatch.setattr(duplicates, "perceptual_hashes", lambda data: np.zeros(len(data.catalogue), np.uint64))
-    hiccup("0.png")
-    some = cache_images(photos, SIZE, tmp_path / "cache")
-    assert len(duplicates.duplicate_pairs(some, difference=255)) == 3
-    hiccup()
-    every = cache_images(photos, SIZE, tmp_path / "cache")
-    assert every.folder == some.folder and len(duplicates.duplicate_pairs(every, difference=255)) == 6
-
-
 def test_a_copy_for_another_process_maps_the_same_file(photos, tmp_path, monkeypatch):
     data = cache_images(photos, SIZE, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
@@ -306,7 +319,8 @@ def test_no_file_is_mapped_when_the_folder_is_renamed(photos, tmp_path, monkeypa
     replace, mapped = os.replace, []
 
     def watched(source, target):
-        mapped.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if ".part/" in line)
+        if os.path.isdir(source):
+            mapped.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if ".part/" in line)
         return replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
@@ -315,8 +329,23 @@ def test_no_file_is_mapped_when_the_folder_is_renamed(photos, tmp_path, monkeypa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such names are refused elsewhere")
-def test_a_stray_file_whose_name_is_not_utf8_does_no_harm(photos, tmp_path):
-    before = photos.images.fingerprint
-    (photos.images.root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+def test_names_that_are_not_utf8_or_break_the_line_do_no_harm(photos, encode, tmp_path):
+    before, root = photos.images.fingerprint, photos.images.root
+    names = [os.fsdecode(b"caf\xe9.png"), "two\nlines.png", os.fsdecode(b"gone\xe9.png"), "gone\nagain.png"]
+    for name in names[:2]:
+        (root / name).write_bytes(encode(PIXELS, "PNG"))
     assert photos.images.fingerprint != before
-    assert len(cache_images(open_again(photos), SIZE, tmp_path / "cache").catalogue) == 4
+    table = pd.DataFrame({"image": pd.Series(names, dtype=object), "split": "train"})
+    data = cache_images(Catalogue(table, [], FolderImages(root), "strange"), SIZE, tmp_path / "cache")
+    assert data.catalogue.table["image"].tolist() == names[:2] and len(data.fingerprint()) == 64
+    assert data.catalogue.rejected["reason"].tolist() == [
+        r"gone\xe9.png: no such file",
+        r"gone\nagain.png: no such file",
+    ]
+
+
+@pytest.mark.parametrize("size", [32, (0, 32), (24.0, 32.0), (24, 32, 3), "24", ("24", "32")])
+def test_a_size_that_is_none_is_refused(photos, tmp_path, size):
+    with pytest.raises(ValueError, match=r"size is .*; it is width and height in whole pixels"):
+        cache_images(photos, size, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

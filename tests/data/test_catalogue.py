@@ -2,14 +2,12 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from fashionlib.data.catalogue import Catalogue, CatalogueError
-from fashionlib.tasks.labels import MISSING, UNSEEN
-from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
+from fashionlib.tasks.labels import MISSING, UNSEEN
 
 
 class NoImages:
@@ -88,11 +86,17 @@ def test_every_level_of_a_hierarchy_must_be_a_column():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"split": ["train", "train", "tset", "train", "test", "val"]}, ("row 2", "c.jpg", "'tset'", "train, val")),
-        ({"split": ["train", "train", "val", None, "test", "val"]}, ("row 3", "d.jpg", "not one of train")),
+        (
+            {"split": ["train", "train", "tset", "train", "test", "val"]},
+            ("row 2", "c.jpg", "'tset'", "not one of train, val"),
+        ),
+        ({"split": ["train", "train", "val", None, "test", "val"]}, ("row 3", "d.jpg", "not one of train, val")),
         ({"split": ["test"] * 6}, ("training split is empty",)),
-        ({"image": ["a.jpg", "b.jpg", "c.jpg", "b.jpg", "e.jpg", "f.jpg"]}, ("row 3", "repeats", "b.jpg")),
-        ({"image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", None, "f.jpg"]}, ("row 4", "no image")),
+        (
+            {"image": ["a.jpg", "b.jpg", "c.jpg", "b.jpg", "e.jpg", "f.jpg"]},
+            ("row 3", "b.jpg", "repeats the image of another row"),
+        ),
+        ({"image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", None, "f.jpg"]}, ("row 4", "names no image")),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(changes, words):
@@ -103,6 +107,30 @@ def test_a_row_that_does_not_fit_is_named(changes, words):
 def test_two_tasks_of_one_name_are_refused():
     with pytest.raises(CatalogueError, match=all_of("same name", "colour")):
         catalogue([SingleLabel("colour"), SingleLabel("colour")])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "name"),
+    [
+        ([SingleLabel("image")], "image"),
+        ([Hierarchy("kind", ("colour", "split"))], "split"),
+        ([SingleLabel("size"), SingleLabel("size_confidence")], "size_confidence"),
+        ([MultiLabel("size_confidence"), Hierarchy("kind", ("colour", "size"))], "size_confidence"),
+    ],
+)
+def test_a_label_whose_name_means_something_else_is_refused(tasks, name):
+    with pytest.raises(CatalogueError, match=all_of("shop", f"no label may be called '{name}'", "rename")):
+        catalogue(tasks, size_confidence=["S"] * 6)
+    assert catalogue([SingleLabel("size_confidence")], size_confidence=["S"] * 6).tasks
+
+
+def test_a_misspelt_column_is_named_with_those_that_are_there():
+    shop = catalogue()
+    for ask in (lambda: shop.column("colr"), lambda: shop.with_labels("colr", [0], ["red"])):
+        with pytest.raises(CatalogueError, match=all_of("shop", "column 'colr' is missing", "colour")):
+            ask()
+    assert shop.with_labels("colour", [0, 4], ["blue", "pink"]).table["colour"].tolist()[::4] == ["blue", "pink"]
+    assert shop.column("colour").tolist()[::4] == ["red", "green"]
 
 
 def test_an_empty_split_is_named_only_when_it_is_asked_for():
@@ -117,7 +145,7 @@ def test_selecting_an_unknown_task_or_one_with_nothing_to_learn():
     assert [task.name for task in shop.select("words", "colour")] == ["words", "colour"]
     with pytest.raises(CatalogueError, match=all_of("no task 'price'", "colour, size, words")):
         shop.select("colour", "price")
-    with pytest.raises(CatalogueError, match=all_of("no training image has a label in column 'size'")):
+    with pytest.raises(CatalogueError, match=all_of("training has no class to learn in column 'size'")):
         shop.select("size")
 
 
@@ -152,23 +180,9 @@ def test_rows_taken_out_are_listed_and_the_others_keep_their_labels():
     }
 
 
-def test_a_sample_takes_its_share_of_every_split():
-    split = np.repeat(["train", "val", "test"], [70, 15, 15])
-    images = [f"{i}.jpg" for i in range(100)]
-    shop = Catalogue(pd.DataFrame({"image": images, "split": split}), [], NoImages(), "shop")
-    part = shop.sample(40, seed=1)
-    assert part.table["split"].value_counts().to_dict() == {"train": 28, "val": 6, "test": 6}
-    assert part.table["image"].tolist() == sorted(set(part.table["image"]), key=images.index)
-    assert part.facts["sample"] == "40 of 100" and len(part.rejected) == 0
-    assert part.table.equals(shop.sample(40, seed=1).table) and not part.table.equals(shop.sample(40, seed=2).table)
-    assert shop.sample(100) is shop
-
-
-def test_sources_are_named_when_a_name_is_unknown_or_a_folder_is_needed():
-    with pytest.raises(ValueError, match="'shoes'.*products.*synthetic"):
-        open_catalogue("shoes")
-    with pytest.raises(ValueError, match="products.*root is needed"):
-        open_catalogue("products")
+def test_where_nothing_is_left_to_train_on_the_first_reason_is_given():
+    with pytest.raises(CatalogueError, match=all_of("training split is empty; first of 4 rejected: torn")):
+        catalogue().without(range(4), ["torn", "wet", "wet", "wet"], "eye")
 
 
 def test_a_task_with_changed_fields_learns_its_classes_again():
@@ -179,14 +193,13 @@ def test_a_task_with_changed_fields_learns_its_classes_again():
     assert shop.task("words").classes == ("old", "soft") == shop.tasks["words"].classes
     given = catalogue([SingleLabel("colour", classes=("red", "none", "blue"))])
     assert given.task("colour", balance=0.5).classes == ("red", "none", "blue")
-    with pytest.raises(CatalogueError, match=all_of("shop", "'minimum': 4", "no class is left", "'words'")):
+    with pytest.raises(CatalogueError, match=all_of("shop", "no class to learn in column 'words'", "'minimum': 4")):
         shop.task("words", minimum=4)
     with pytest.raises(TypeError, match="minimum"):
         shop.task("colour", minimum=2)
 
 
-def test_a_file_name_that_is_not_utf8_is_named():
-    names = ["a.jpg", "b.jpg", "caf\udce9.jpg", "d.jpg", "\u00e9.jpg", "f.jpg"]
-    shop = catalogue(image=pd.Series(names, dtype=object))  # pandas refuses such a name in a column of text
-    with pytest.raises(CatalogueError, match=all_of("shop", "row 2", r"'caf\udce9.jpg'", "not UTF-8", "rename")):
-        len(shop.image_fingerprint)
+def test_names_that_are_not_utf8_have_fingerprints_of_their_own():
+    names = ["caf\udce9.jpg", "caf\udce8.jpg"]
+    shops = [catalogue(image=pd.Series([*"abcde", name], dtype=object)) for name in names]
+    assert len({shop.image_fingerprint for shop in shops}) == len({shop.fingerprint for shop in shops}) == 2
