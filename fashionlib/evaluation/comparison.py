@@ -1,9 +1,8 @@
 """Configurations compared on the same test images: one network a task against one for all.
 
-Two things vary, and they are kept apart. The *test images* are a sample: their interval comes from resampling them, a
-paired one for a difference. *Training* ends elsewhere with every seed: that is the standard deviation over seeds. An
-interval here holds only the first, so a difference outside of it may still be one of luck in training, if it is no
-larger than the standard deviations.
+The test images are resampled, the same ones for all that is compared, and crossed with them the seeds of each
+configuration (the pigeonhole bootstrap of Owen, 2007), n - 1 of n of them, with which the variance of their mean is not
+too small (Rao and Wu, 1988); with one seed an interval holds the test images alone.
 """
 
 from __future__ import annotations
@@ -13,141 +12,93 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..metrics.attributes import draw_images, percentile_interval, resampled_maps, without_bias
+from ..metrics.bootstrap import percentile_interval
 from .outcomes import Outcome
-from ..metrics.ranking import mean_intervals
 
-MAP_REPEATS = 200  # each goes over all images for every class
-ROUNDING = 1e-12  # a bound that is zero but for rounding lies on no side of it
+ROUNDING = 1e-12  # what is zero but for rounding lies on no side of it
 Outcomes = Mapping[str, Sequence[Mapping[str, Outcome]]]  # configuration -> seeds -> task
 
 
 def comparison_table(outcomes: Outcomes, repeats: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """One row per configuration, task and metric: configuration, task, metric, mean and std over seeds, ci_low,
-    ci_high, n_seeds.
-
-    The interval is the 95% bootstrap interval of the mean over seeds (Efron, 1979), and holds the choice of the *test
-    images* (or items) alone: an image's value is averaged over the seeds, then images are resampled; ``map`` is
-    measured on the same resampled images in every seed, in at most 200 resamples, and freed of the bootstrap's bias.
-    What *training* varies is not in it, but in std, the standard deviation over seeds. Metrics that are neither a mean
-    nor ``map``, like macro_f1, have no interval, one seed has no std: both are NaN.
-
-    Raises ``ValueError`` if the seeds of a configuration were not measured on the same images by the same metrics.
-    """
+    """One row per configuration, task and metric: configuration, task, metric, mean and std over seeds, ci_low and
+    ci_high of the mean (95%, over test images and seeds), n_test (images or queries), n_seeds. NaN is the std of one
+    seed, and the interval of a metric that is neither a mean nor ``map``, like macro_f1. Raises ``ValueError`` if the
+    seeds of a configuration were not measured on the same images."""
     rows = []
     for configuration, runs in outcomes.items():
         for task in dict.fromkeys(task for run in runs for task in run):
-            found = _seeds(outcomes, configuration, task)
-            values, maps = _over_seeds(found, repeats, seed)
-            intervals = _intervals(values, maps, found[0].groups, repeats, seed)
+            found = [run[task] for run in runs if task in run]
+            _check(f"{configuration}, {task}", found)
             for metric in found[0].metrics:
-                points = np.array([outcome.metrics[metric] for outcome in found])
-                std = points.std(ddof=1) if len(points) > 1 else np.nan
-                low, high = intervals.get(metric, (np.nan, np.nan))
+                points = pd.Series([outcome.metrics[metric] for outcome in found])
+                low, high = percentile_interval(_draws([found], metric, repeats, seed)[0])
                 row = {"configuration": configuration, "task": task, "metric": metric, "mean": points.mean()}
-                rows.append({**row, "std": std, "ci_low": low, "ci_high": high, "n_seeds": len(points)})
+                row |= {"std": points.std(), "ci_low": low, "ci_high": high}
+                rows.append({**row, "n_test": len(found[0].groups), "n_seeds": len(found)})
     return pd.DataFrame(rows)
 
 
 def difference_table(
     outcomes: Outcomes, against: Mapping[str, str], repeats: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """How far every configuration is above the one that ``against`` names for a task: one row per task, other
-    configuration that has it, and metric that is a mean or ``map``: configuration, against, task, metric, difference
-    (of the means over seeds), ci_low, ci_high, n_seeds (of the two the fewer).
-
-    The interval is that of a paired bootstrap: both are measured on the same resampled images, so what makes an image
-    hard for both does not widen it. As in ``comparison_table`` it holds the test images, not the training.
-
-    Raises ``ValueError`` if the test images differ, or a configuration that ``against`` names lacks the task.
-    """
+    """The ``contrast`` of every configuration to the one that ``against`` names for a task: one row per task, other
+    configuration that has it, and metric of both: configuration, against, task, metric, difference, ci_low, ci_high, p
+    (of one contrast alone, see ``holm``), n_seeds (of the two the fewer). Raises ``ValueError`` if the test images
+    differ, or a configuration that ``against`` names lacks the task."""
     rows = []
     for task, reference in against.items():
-        base = _seeds(outcomes, reference, task)
-        if not base:
-            raise ValueError(f"{reference}, {task}: there is no outcome to compare against; name one that has the task")
-        base_values, base_maps = _over_seeds(base, repeats, seed)
-        for configuration in outcomes:
-            found = _seeds(outcomes, configuration, task)
-            if configuration == reference or not found:
-                continue
-            if differ := _differ(found[0], base[0]):
-                raise ValueError(f"{configuration}, {task}: it has {differ} than {reference}; predict the same images")
-            values, maps = _over_seeds(found, repeats, seed)
-            above = {name: values[name] - base_values[name] for name in values if name in base_values}
-            maps = None if maps is None or base_maps is None else maps - base_maps
-            for metric, (low, high) in _intervals(above, maps, base[0].groups, repeats, seed).items():
-                first, second = (np.mean([outcome.metrics[metric] for outcome in side]) for side in (found, base))
-                row = {"configuration": configuration, "against": reference, "task": task, "metric": metric}
-                row |= {"difference": first - second, "ci_low": low, "ci_high": high}
-                rows.append({**row, "n_seeds": min(len(found), len(base))})
-    columns = ("configuration", "against", "task", "metric", "difference", "ci_low", "ci_high", "n_seeds")
-    return pd.DataFrame(rows, columns=columns)
+        found = {name: [run[task] for run in runs if task in run] for name, runs in outcomes.items()}
+        if not (base := found.pop(reference, [])):
+            raise ValueError(f"there is no outcome of {reference!r} in {task!r} to compare against")
+        for name, runs in found.items():
+            _check(f"{name} against {reference}, {task}", [*base, *runs])
+            for metric in [metric for metric in base[0].metrics if runs and metric in runs[0].metrics]:
+                row = {"configuration": name, "against": reference, "task": task, "metric": metric}
+                row |= contrast(runs, base, metric, repeats, seed)
+                rows.append({**row, "n_seeds": min(len(runs), len(base))})
+    return pd.DataFrame(rows)
 
 
-def verdict(differences: pd.DataFrame, metric_of: Mapping[str, str]) -> pd.DataFrame:
-    """One row per configuration and task of ``metric_of``, for the metric named there: configuration, against, task,
-    metric, difference, ci_low, ci_high, and verdict: "above" or "below" where the whole interval lies on that side of
-    zero, else "within", which says that these test images do not tell the two apart, not that they are equal.
-    ``differences`` is a ``difference_table``.
-
-    Raises ``ValueError`` for a task whose metric is not in the table, and for an interval that is NaN.
-    """
-    parts = []
-    for task, metric in metric_of.items():
-        part = differences[(differences["task"] == task) & (differences["metric"] == metric)]
-        if part.empty:
-            there = ", ".join(differences.loc[differences["task"] == task, "metric"].unique())
-            raise ValueError(f"there is no difference of {metric!r} in {task!r}; it has {there or 'none'}")
-        parts.append(part)
-    table = pd.concat(parts, ignore_index=True).drop(columns="n_seeds")
-    if (unknown := table["ci_low"].isna()).any():
-        row = table[unknown].iloc[0]
-        raise ValueError(f"{row['configuration']}, {row['task']}: {row['metric']} has no interval to judge by")
-    sides = [table["ci_low"] > ROUNDING, table["ci_high"] < -ROUNDING]
-    return table.assign(verdict=np.select(sides, ["above", "below"], default="within"))
+def contrast(
+    first: Sequence[Outcome], second: Sequence[Outcome], metric: str, repeats: int = 1000, seed: int = 0, margin=0.0
+) -> dict[str, float]:
+    """How far the first is above the second, each given by an outcome a seed: difference of the means over seeds, its
+    ci_low and ci_high (95%, over test images and seeds), and a two-sided p: one minus the confidence level at which the
+    interval would begin to hold zero, at least 2 / (repeats + 1). With a ``margin`` it is that of -margin instead: a
+    small p and an interval above -margin show that the first is not inferior (see ICH E9, 1998, section 3.3.2). NaN for
+    a metric that is neither a mean nor ``map``. Raises ``ValueError`` if the test images differ."""
+    _check("contrast", [*first, *second])
+    one, two = _draws([first, second], metric, repeats, seed)
+    draws = pd.Series(one - two).dropna()
+    low, high = percentile_interval(draws)
+    beyond = min((draws <= ROUNDING - margin).sum(), (draws >= -ROUNDING - margin).sum())
+    p = min(2 * (beyond + 1) / (len(draws) + 1), 1.0) if len(draws) else np.nan
+    means = [np.mean([outcome.metrics[metric] for outcome in side]) for side in (first, second)]
+    return {"difference": float(means[0] - means[1]), "ci_low": low, "ci_high": high, "p": float(p)}
 
 
-def _seeds(outcomes: Outcomes, configuration: str, task: str) -> list[Outcome]:
-    """A configuration's outcomes of a task, one for each seed that has it, checked to be of the same images."""
-    if configuration not in outcomes:
-        raise ValueError(f"there is no configuration {configuration!r}; there are {', '.join(outcomes) or 'none'}")
-    found = [run[task] for run in outcomes[configuration] if task in run]
-    for number, outcome in enumerate(found[1:], start=2):
-        if differ := _differ(outcome, found[0]):
-            raise ValueError(f"{configuration}, {task}: run {number} has {differ} than run 1; predict the same images")
-        if outcome.metrics.keys() != found[0].metrics.keys():
-            raise ValueError(f"{configuration}, {task}: run {number} has other metrics than run 1; measure the same")
-    return found
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """p-values adjusted for how many there are (M,), in their order (Holm, 1979): to reject those below a level keeps
+    the chance of any false rejection among them below it."""
+    p = pd.Series(np.asarray(p_values, float)).sort_values()
+    return (p * np.arange(len(p), 0, -1)).cummax().clip(upper=1).sort_index().to_numpy()
 
 
-def _differ(first: Outcome, second: Outcome) -> str:
-    """What shows that two outcomes are not of the same test images; empty if nothing does."""
-    if len(first.groups) != len(second.groups):
-        return f"another number of test images ({len(first.groups):,} and {len(second.groups):,})"
-    if not np.array_equal(first.groups, second.groups):
-        return f"other test images (from place {(first.groups != second.groups).argmax():,} on)"
-    if first.truth is not None and second.truth is not None and not np.array_equal(first.truth, second.truth):
-        return "other true labels"
-    return ""
+def _draws(sides: Sequence[Sequence[Outcome]], metric: str, repeats: int, seed: int) -> list[np.ndarray]:
+    """For each side the mean over seeds of a metric (R,) in resamples of images and seeds; NaN if it has none."""
+    rng, none = np.random.default_rng((seed, 1)), np.full(repeats, np.nan)
+    means = []
+    for found in sides:
+        draws = np.stack([outcome.resampled(repeats, seed).get(metric, none) for outcome in found])  # (seeds, R)
+        picked = rng.integers(0, len(draws), (max(len(draws) - 1, 1), repeats))
+        means.append(np.take_along_axis(draws, picked, axis=0).mean(0))
+    return means
 
 
-def _over_seeds(found: list[Outcome], repeats: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The mean over seeds of every value (N,), and of the resampled maps (R,) where there are many labels."""
-    values = {name: np.mean([outcome.values[name] for outcome in found], axis=0) for name in found[0].values}
-    if found[0].probabilities is None:
-        return values, None
-    number = np.unique(found[0].groups, return_inverse=True)[1]
-    drawn = draw_images(number.max() + 1, min(repeats, MAP_REPEATS), seed)[:, number]
-    maps = [without_bias(resampled_maps(o.probabilities, o.truth, drawn), o.metrics["map"]) for o in found]
-    return values, np.mean(maps, axis=0)
-
-
-def _intervals(
-    values: dict[str, np.ndarray], maps: np.ndarray | None, groups: np.ndarray, repeats: int, seed: int
-) -> dict[str, tuple[float, float]]:
-    intervals = {}
-    if values:
-        found = mean_intervals(np.stack(list(values.values()), 1), groups, repeats, seed)
-        intervals = dict(zip(values, found, strict=True))
-    return intervals if maps is None else {**intervals, "map": percentile_interval(maps)}
+def _check(what: str, found: Sequence[Outcome]) -> None:
+    for number, outcome in enumerate(found, start=1):
+        if not np.array_equal(outcome.groups, found[0].groups):
+            sizes = f"{len(outcome.groups):,} and {len(found[0].groups):,}"
+            raise ValueError(f"{what}: outcomes {number} and 1 have other test images ({sizes}); predict the same")
+        if outcome.truth is not None and not np.array_equal(outcome.truth, found[0].truth):
+            raise ValueError(f"{what}: outcomes {number} and 1 have other true labels; predict the same images")

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 
-def top_k_accuracy(probabilities: np.ndarray, truth: np.ndarray, k: int) -> float:
-    """Share of rows whose true class is among the k most probable ones; probabilities (N, C), truth (N,)."""
-    if len(truth) == 0:
-        return float("nan")
+def in_top_k(probabilities: np.ndarray, truth: np.ndarray, k: int) -> np.ndarray:
+    """Whether the true class is among the k most probable ones (N,); probabilities (N, C), truth (N,)."""
     k = min(k, probabilities.shape[1])
     best = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
-    return float((best == truth[:, None]).any(1).mean())
-
-
-def macro_f1(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Mean F1 over the classes that occur in truth or prediction (scikit-learn's definition)."""
-    from sklearn.metrics import f1_score
-
-    return float(f1_score(truth, predicted, average="macro", zero_division=0)) if len(truth) else float("nan")
+    return (best == truth[:, None]).any(1)
 
 
 def classification_scores(probabilities: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Accuracy, macro-F1 and top-3 accuracy; truth (N,) holds class numbers, or a negative number for a class that
-    cannot be predicted and so counts as an error."""
+    """Accuracy, macro-F1 (mean over the classes that occur in truth or prediction) and top-3 accuracy; truth (N,) holds
+    class numbers, or a negative one for a class that cannot be predicted. NaN without a row."""
+    from sklearn.metrics import f1_score
+
+    if len(truth) == 0:
+        return dict.fromkeys(("accuracy", "macro_f1", "top3_accuracy"), float("nan"))
     return {
-        "accuracy": float((predicted == truth).mean()) if len(truth) else float("nan"),
-        "macro_f1": macro_f1(predicted, truth),
-        "top3_accuracy": top_k_accuracy(probabilities, truth, 3),
+        "accuracy": float((predicted == truth).mean()),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "top3_accuracy": float(in_top_k(probabilities, truth, 3).mean()),
     }
 
 
@@ -36,11 +32,8 @@ def calibration_curve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Equal-width reliability bins: mean confidence, accuracy and share of rows of each non-empty bin, and the
     expected calibration error (Guo et al., 2017)."""
-    number = np.minimum((confidence * bins).astype(int), bins - 1)
-    share = np.bincount(number, minlength=bins) / len(number)
-    with np.errstate(invalid="ignore"):
-        mean = np.bincount(number, confidence, bins) / np.bincount(number, minlength=bins)
-        accuracy = np.bincount(number, correct, bins) / np.bincount(number, minlength=bins)
-    filled = share > 0
-    error = float((share * np.abs(mean - accuracy))[filled].sum())
-    return mean[filled], accuracy[filled], share[filled], error
+    number = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    groups = pd.DataFrame({"confidence": confidence, "accuracy": np.asarray(correct, float)}).groupby(number)
+    mean, accuracy = groups.mean().to_numpy().T
+    share = groups.size().to_numpy() / len(number)
+    return mean, accuracy, share, float((share * np.abs(mean - accuracy)).sum())
