@@ -13,7 +13,6 @@ from .similarity import Similarity
 from .single_label import SingleLabel
 
 __all__ = ["KINDS", "Hierarchy", "MultiLabel", "Similarity", "SingleLabel", "Task", "task_from_dict"]
-
 KINDS = {kind.__name__: kind for kind in (SingleLabel, Hierarchy, MultiLabel, Similarity)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,13 @@ class Task:
     ----------
     name: of the task, and of its column unless the task says otherwise.
     evaluated: False marks an auxiliary target: it is trained and never reported.
+
+    A task with ``labels`` has a ``negative_log_likelihood`` (activations, target, temperature) of the known labels,
+    summed, if the head's output had been divided by ``temperature``: what calibration minimises. ``multi`` says that an
+    image may have several of a label's classes.
     """
+
+    multi: ClassVar[bool] = False
 
     name: str
 
@@ -31,7 +38,7 @@ class Task:
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Every label this task predicts, with its classes."""
-        return {}
+        return {self.name: self.classes} if hasattr(self, "classes") else {}
 
     def learn(self, train: pd.DataFrame) -> Task:
         """A copy that knows the classes in the training table."""
@@ -40,11 +47,6 @@ class Task:
     def average(self, activations: Sequence[Tensor]) -> Tensor:
         """One answer from those for several views of the same images, such as the mirror image."""
         return sum(activations) / len(activations)
-
-    def negative_log_likelihood(self, activations: np.ndarray, target: np.ndarray, temperature: float = 1.0) -> float:
-        """That of the known labels, summed, if the head's output had been divided by ``temperature``: what calibration
-        minimises. Neither the weights of classes nor another loss of training count. Only tasks with ``labels``."""
-        raise NotImplementedError(f"a {type(self).__name__} task has no probabilities")
 
     def to_dict(self) -> dict:
         """Plain values, for ``model.pth`` and ``settings.json``; what is at its default is left out."""

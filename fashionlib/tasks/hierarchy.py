@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
 from ..metrics.classification import classification_scores
 from .base import Task, log_probabilities
+from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,8 @@ class Hierarchy(Task):
     """A taxonomy such as master category > sub-category > article type.
 
     The head has one logit for each *path* seen in training, and one softmax over them. The probability of a class at
-    any level is the sum over its paths (as in Redmon and Farhadi, 2017, who sum up a tree), so the levels agree by
-    construction and a predicted path is never an impossible one. The loss is the sum over levels of the cross-entropy
-    of that level, each masked by itself: a row that only knows its master category still teaches it.
+    any level is the sum over its paths (Redmon and Farhadi, 2017), so that a predicted path is never an impossible one.
+    The loss is the sum over levels of the cross-entropy, each masked by itself.
     """
 
     levels: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..metrics.attributes import mean_average_precision
-from .labels import MISSING, Labels
 from .base import Task, log_probabilities
+from .labels import MISSING, Labels
 
 LOSSES = ("bce", "asymmetric")
 
@@ -32,9 +33,10 @@ class MultiLabel(Task):
     minimum: training images that a class needs to be learned.
     balance: exponent of the weight (negatives / positives)^balance of a class's positives in the binary
         cross-entropy: 0 none, 1 as many gradients for as against every class.
-    loss_function: ``"bce"``, or ``"asymmetric"`` (Ridnik et al., 2021, with their gamma+ 0, gamma- 4, shift 0.05),
-        which looks away from easy negatives.
+    loss_function: ``"bce"``, or ``"asymmetric"`` (Ridnik et al., 2021), which looks away from easy negatives.
     """
+
+    multi: ClassVar[bool] = True
 
     classes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -55,15 +57,10 @@ class MultiLabel(Task):
             if ";" in name or name.startswith("?"):
                 raise ValueError(f"task {self.name!r}: class {name!r} must not hold ';' or start with '?'")
 
-    @property
-    def labels(self):
-        return {self.name: self.classes}
-
     def learn(self, train):
         counts = train[self.name].dropna().str.split(";").explode().value_counts()
         found = sorted(c for c, n in counts.items() if c and c[0] != "?" and n >= self.minimum)
-        classes = self.classes or tuple(found)
-        groups = self.groups
+        classes, groups = self.classes or tuple(found), self.groups
         if not groups and any(":" in name for name in classes):
             groups = tuple(name.partition(":")[0] if ":" in name else "" for name in classes)
         task = replace(self, classes=classes, groups=groups)
@@ -76,7 +73,6 @@ class MultiLabel(Task):
     def encode(self, table):
         """(N, C) int8: 1 applies, 0 does not, ``MISSING`` unknown. Classes that training never saw are left out."""
         number = {c: i for i, c in enumerate(self.classes)}
-        unknown = {f"?{c}": i for c, i in number.items()}
         encoded = np.zeros((len(table), len(self.classes)), np.int8)
         for row, text in enumerate(table[self.name]):
             if pd.isna(text):
@@ -84,8 +80,7 @@ class MultiLabel(Task):
                 continue
             names = text.split(";")
             encoded[row, [number[c] for c in names if c in number]] = 1
-            if "?" in text:
-                encoded[row, [unknown[c] for c in names if c in unknown]] = MISSING
+            encoded[row, [number[c[1:]] for c in names if c[:1] == "?" and c[1:] in number]] = MISSING
         return encoded
 
     def head(self, features):
@@ -96,10 +91,8 @@ class MultiLabel(Task):
         return head
 
     def loss(self, output, target, smoothing=0.0, head=None):
-        """The loss summed over classes, averaged over labelled rows; output and target (B, C).
-
-        The sum, not the mean, over classes: with hundreds of rare words a mean makes the gradient vanish.
-        """
+        """The loss summed over classes (with hundreds of rare words a mean makes the gradient vanish), averaged over
+        labelled rows; output and target (B, C)."""
         labelled = (target >= 0).any(1)
         if not labelled.any():
             return output.sum() * 0.0

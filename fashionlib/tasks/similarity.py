@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import import_module
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .labels import found_classes
-from ..metrics.ranking import leave_one_out
+from ..metrics.ranking import rank
 from .base import Task
+from .labels import found_classes
 
 LOSSES = ("triplet", "multi-similarity", "proxy-anchor")
 MINING = ("batch-hard", "semi-hard")
@@ -28,11 +26,10 @@ class Similarity(Task):
     ----------
     dimension: of the embedding.
     margin: between the Euclidean distances of a positive and a negative pair (0 to 2), for the triplet loss.
-    loss_function: ``"triplet"`` (Schroff et al., 2015; on plain, not squared, distances, with which it collapses less:
-        Hermans et al., 2017), ``"multi-similarity"`` (Wang et al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020),
-        which learns a proxy for every training item.
-    mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image;
-        Hermans et al., 2017) or ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
+    loss_function: ``"triplet"`` (Schroff et al., 2015; on plain distances, with which it collapses less: Hermans et
+        al., 2017), ``"multi-similarity"`` (Wang et al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020).
+    mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image) or
+        ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
     items: of the training table, learned for proxies only.
     """
 
@@ -44,10 +41,9 @@ class Similarity(Task):
     items: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.loss_function not in LOSSES:
-            raise ValueError(f"task {self.name!r}: loss_function {self.loss_function!r} is not among {LOSSES}")
-        if self.mining not in MINING:
-            raise ValueError(f"task {self.name!r}: mining {self.mining!r} is not among {MINING}")
+        for name, known in {"loss_function": LOSSES, "mining": MINING}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"task {self.name!r}: {name} {getattr(self, name)!r} is not among {known}")
 
     def learn(self, train):
         if self.loss_function != "proxy-anchor":
@@ -62,8 +58,8 @@ class Similarity(Task):
         return codes[len(first) :].astype(np.int64)
 
     def head(self, features):
-        """The embedding before it is brought to unit length: a linear layer on standardised features. Pooled features
-        are all positive, so that without this any two images would begin with nearly the same direction."""
+        """The embedding before it has unit length: a linear layer on standardised features, for pooled ones are all
+        positive, so that any two images would begin with nearly the same direction."""
         embedding = nn.Sequential(nn.BatchNorm1d(features), nn.Linear(features, self.dimension))
         if self.loss_function == "proxy-anchor":
             return ProxyHead(embedding, len(self.items), self.dimension)
@@ -80,7 +76,8 @@ class Similarity(Task):
         return self._pair_loss(output, target)
 
     def _pair_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        distances, losses, miners = map(metric_learning, ("distances", "losses", "miners"))
+        from pytorch_metric_learning import distances, losses, miners
+
         if self.loss_function == "multi-similarity":
             return losses.MultiSimilarityLoss()(output, target, miners.MultiSimilarityMiner()(output, target))
         euclidean = distances.LpDistance(normalize_embeddings=True, p=2)
@@ -104,21 +101,11 @@ class Similarity(Task):
 
     def metrics(self, activations, target):
         """Recall at 1 of each image of a known item against all others; NaN if no item has two."""
-        embeddings, items = activations[target >= 0], target[target >= 0]
+        items, embeddings = target[target >= 0], activations[target >= 0]
         if len(np.unique(items)) == len(items):
             return {self.name: {"recall_at_1": float("nan")}}
-        return {self.name: {"recall_at_1": leave_one_out(embeddings, items, ks=(1,)).scores()["recall_at_1"]}}
-
-
-def metric_learning(part: str) -> ModuleType:
-    """A module of pytorch-metric-learning, which training for similarity needs (using a trained embedding does not).
-    Raises ``ModuleNotFoundError`` that says what to install."""
-    try:
-        return import_module(f"pytorch_metric_learning.{part}")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"training for similarity needs pytorch-metric-learning ({error}): pip install 'fashionlib[retrieval]'"
-        ) from error
+        scores = rank(embeddings, embeddings, items, items, ks=(1,), alone=True).scores()
+        return {self.name: {"recall_at_1": scores["recall_at_1"]}}
 
 
 class ProxyHead(nn.Module):
@@ -126,8 +113,10 @@ class ProxyHead(nn.Module):
 
     def __init__(self, embedding: nn.Module, items: int, dimension: int):
         super().__init__()
+        from pytorch_metric_learning.losses import ProxyAnchorLoss
+
         self.embedding = embedding
-        self.loss = metric_learning("losses").ProxyAnchorLoss(items, dimension)
+        self.loss = ProxyAnchorLoss(items, dimension)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.embedding(features)

@@ -10,28 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .labels import Labels, encode_labels, found_classes, known
 from ..metrics.classification import classification_scores
 from .base import Task, log_probabilities
+from .labels import Labels, encode_labels, found_classes, known
 
 
 @dataclass(frozen=True)
 class SingleLabel(Task):
-    """One class per image; trained with cross-entropy.
-
-    Classes that are given stay as they are, empty ones too, so that their numbers never shift; else they are those of
-    the training table. ``balance`` weighs classes in the loss by (their share)^-balance: 0 not at all, 1 so that all
-    count the same however rare; the weights are learned with the classes.
-    """
+    """One class per image; trained with cross-entropy. Classes that are given stay as they are, empty ones too; else
+    they are those of the training table. ``balance`` weighs classes in the loss by (their share)^-balance: 0 not at
+    all, 1 so that all count the same however rare; the weights are learned with the classes."""
 
     classes: tuple[str, ...] = ()
     evaluated: bool = True
     balance: float = 0.0
     class_weights: tuple[float, ...] = ()
-
-    @property
-    def labels(self):
-        return {self.name: self.classes}
 
     def learn(self, train):
         task = replace(self, classes=self.classes or found_classes(train[self.name]))
