@@ -11,22 +11,21 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from tiny import SETTINGS, tiny_data, tiny_model  # noqa: E402
-
-from fashionlib.training import epochs
-from fashionlib import training  # noqa: E402
+from fashionlib.training import fit as training  # noqa: E402
 from fashionlib.training.checkpoints import CheckpointFolder  # noqa: E402
 from fashionlib.training.settings import Stage  # noqa: E402
+from tiny import SETTINGS, tiny_data, tiny_model  # noqa: E402
 
 STAGES = [Stage("warm", ("gender",), 1, "heads"), Stage("joint", epochs=3)]
 STEPS = 4  # an epoch
 
 
 def run(folder):
-    """Two stages, dropout, learned loss weights, momentum, a weight average, augmentation, the machine's precision."""
+    """Two stages, dropout, learned loss weights, momentum, a weight average, augmentation, a checkpoint after
+    each step."""
     data = tiny_data()
-    settings = replace(SETTINGS, precision="auto", loss_weights="uncertainty", mirror_test=True)
-    return training.fit(tiny_model(data, dropout=0.2), data, settings, folder, STAGES)
+    settings = replace(SETTINGS, loss_weights="uncertainty", mirror_test=True, checkpoint_minutes=1e-9)
+    return training.fit(tiny_model(data, trunk=(16,)), data, settings, folder, STAGES)
 
 
 def die():
@@ -34,14 +33,14 @@ def die():
 
 
 def kill_in_step(number):
-    check, steps = epochs._check_finite, iter(range(1, 1000))
+    check, steps = training.check_finite, iter(range(1, 1000))
 
     def counted(*values):
         check(*values)
         if next(steps) == number:
             die()
 
-    epochs._check_finite = counted
+    training.check_finite = counted
 
 
 def kill_after_checkpoint(number):
@@ -49,7 +48,7 @@ def kill_after_checkpoint(number):
 
     def saved(self, step, state):
         save(self, step, state)
-        if step == number:
+        if step == number * STEPS:
             die()
 
     CheckpointFolder.save = saved

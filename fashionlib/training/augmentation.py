@@ -1,13 +1,8 @@
-"""Augmentation. The one place that imports albumentations.
-
-Training uses ``ShiftFlipErase``: a few whole-batch operations on uint8 tensors, on the device, without any Python per
-image, so that it costs about a hundredth of a training step. ``plain_recipe`` is what most repositories do
-instead, one image at a time with albumentations; the throughput table compares the two.
-"""
+"""Augmentation: a few whole-batch operations on uint8 tensors, on the device, without any Python per image, so that it
+costs about a hundredth of a training step."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,38 +64,3 @@ def shrink(images: Tensor, scale: float) -> Tensor:
     size = [round(side * scale) for side in images.shape[1:3]]
     small = F.interpolate(images.permute(0, 3, 1, 2).float(), size=size, mode="area")
     return small.round().to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def uniform_numbers(seed: int, epoch: int, samples: np.ndarray, draws: int) -> np.ndarray:
-    """Random numbers (B, draws) in [0, 1), float32, that depend on (seed, epoch, sample) and nothing else: not on the
-    batch a sample is in, nor on what ran before. SplitMix64 (Steele, Lea, Flood, 2014) as a hash."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    key = _mix(np.array([seed], np.uint64) * golden ^ _mix(np.array([epoch], np.uint64)))
-    each = _mix(key ^ _mix(np.asarray(samples).astype(np.uint64) + np.uint64(1)))
-    numbers = _mix(each[:, None] + np.arange(1, draws + 1, dtype=np.uint64) * golden)
-    return ((numbers >> np.uint64(40)) * np.float32(2**-24)).astype(np.float32)
-
-
-def _mix(z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-
-def plain_recipe(size: tuple[int, int], mean, std):
-    """The usual per-image pipeline at ``size`` (width, height): resize, shift, flip, erase, normalise, to a tensor."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations as A
-    from albumentations.pytorch import ToTensorV2
-
-    return A.Compose(
-        [
-            A.Resize(size[1], size[0]),
-            A.Affine(translate_px=(-4, 4), fill=WHITE),
-            A.HorizontalFlip(p=0.5),
-            A.CoarseDropout(num_holes_range=(1, 1), fill=WHITE // 2, p=0.25),
-            A.Normalize(mean, std),
-            ToTensorV2(),
-        ]
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,63 +11,46 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.images import ImageData
-from ..tasks.labels import MISSING
-from .samplers import BalancedOrder, ItemOrder, MixedOrder, Order, SharedOrder
 from ..machine.processes import process_count
-from .settings import Settings, Stage
 from ..tasks import Similarity, SingleLabel, Task
+from ..tasks.labels import MISSING
+from .samplers import BalancedOrder, ItemOrder, MixedOrder, Order, share
+from .settings import Settings, Stage
 
 
-@dataclass
-class Batch:
-    """images (B, H, W, 3) uint8; targets by task name; rows (B,), their row numbers in the catalogue."""
+class Batch(NamedTuple):
+    """images (B, H, W, 3) uint8; targets by task name."""
 
     images: Tensor
     targets: dict[str, Tensor]
-    rows: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """A copy on a device."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
-
-        return Batch(move(self.images), {name: move(t) for name, t in self.targets.items()}, move(self.rows))
-
-    def pin_memory(self) -> Batch:
-        """A copy in page-locked memory, which goes to a GPU faster; the DataLoader calls it."""
-        targets = {name: t.pin_memory() for name, t in self.targets.items()}
-        return Batch(self.images.pin_memory(), targets, self.rows.pin_memory())
 
 
 class Batches(Dataset):
-    """Whole batches by their rows: ``batches[rows] -> Batch``.
+    """Whole batches by their rows: ``batches[rows] -> Batch``. The rows of several catalogues are counted on; an image
+    counts as unlabelled for the tasks that its own catalogue does not have."""
 
-    The rows of several catalogues are counted on, one catalogue after the other. An image has a target for each task
-    that its own catalogue has, and counts as unlabelled for the others.
-    """
-
-    def __init__(self, data: ImageData | Sequence[ImageData], tasks: Sequence[Task]):
-        self.parts = [data] if isinstance(data, ImageData) else list(data)
+    def __init__(self, data: Sequence[ImageData], tasks: Iterable[Task]):
+        self.parts = list(data)
         self.starts = np.cumsum([0, *(len(part.catalogue) for part in self.parts)])
         self.tasks = list(tasks)
-        self.targets = {task.name: self._encode(task) for task in tasks}
+        self.targets = {task.name: self._encode(task) for task in self.tasks}
 
     def _encode(self, task: Task) -> np.ndarray:
-        having = [k for k, part in enumerate(self.parts) if task.name in part.catalogue.tasks]
-        found = {k: task.encode(self.parts[k].catalogue.table) for k in having}
-        like = found[having[0]]
-        encoded = np.full((len(self), *like.shape[1:]), MISSING, like.dtype)
-        for k, part in found.items():
-            encoded[self.starts[k] : self.starts[k + 1]] = part
+        having = [part for part in self.parts if task.name in part.catalogue.tasks]
+        found = [task.encode(part.catalogue.table) for part in having]
+        encoded = np.full((len(self), *found[0].shape[1:]), MISSING, found[0].dtype)
+        for part, targets in zip(having, found, strict=True):
+            start = self.starts[self.parts.index(part)]
+            encoded[start : start + len(targets)] = targets
         return encoded
 
-    def rows(self, split: str, tasks: Sequence[str]) -> np.ndarray:
+    def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:
         """Rows of a split in the catalogues that have any of ``tasks``."""
+        names = {task.name for task in tasks}
         found = [
             part.catalogue.rows(split) + start
             for part, start in zip(self.parts, self.starts, strict=False)
-            if not part.catalogue.tasks.keys().isdisjoint(tasks)
+            if not part.catalogue.tasks.keys().isdisjoint(names)
         ]
         return np.concatenate(found)
 
@@ -75,8 +58,7 @@ class Batches(Dataset):
         return int(self.starts[-1])
 
     def __getitem__(self, rows: np.ndarray) -> Batch:
-        targets = {name: torch.from_numpy(t[rows]) for name, t in self.targets.items()}
-        return Batch(self._fetch(rows), targets, torch.from_numpy(rows))
+        return Batch(self._fetch(rows), {name: torch.from_numpy(t[rows]) for name, t in self.targets.items()})
 
     def _fetch(self, rows: np.ndarray) -> Tensor:
         if len(self.parts) == 1:
@@ -89,51 +71,49 @@ class Batches(Dataset):
             images[torch.from_numpy(mine)] = part.fetch(rows[mine] - self.starts[number])
         return images
 
+    def loader(self, order: Iterable[np.ndarray], workers: int = 0, pin: bool = False) -> DataLoader:
+        """A DataLoader of whole batches; ``workers`` = 0 suits cached pixels on a CPU."""
+        return DataLoader(self, sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)
 
-def training_order(batches: Batches, settings: Settings, stage: Stage | None = None) -> Order:
-    """The order that the stage or the settings ask for, over the catalogues that have a task of the stage.
 
-    Raises ``ValueError`` if no task of the stage has the labels that the order needs, if none of its training images
-    has any label of a task, or if a batch cannot be divided among the processes.
+def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("train")) -> Order:  # noqa: B008
+    """The order that the stage or the settings ask for, over the catalogues that have a task of the stage; with the
+    sampler ``"mixed"`` of the model, so that stages in which other losses count see the same images. Raises
+    ``ValueError`` if the stage lacks the labels that the order needs, no training image has a label of a task, or a
+    batch cannot be divided among the processes.
     """
-    order = _order(batches, settings, stage)
-    order.check_shares(process_count())
+    sampler = stage.sampler or settings.sampler
+    tasks = [task for task in batches.tasks if not stage.tasks or task.name in stage.tasks or sampler == "mixed"]
+    rows = batches.rows("train", tasks)
+    for task in tasks:
+        if not (batches.targets[task.name][rows] >= 0).any():
+            raise ValueError(f"stage {stage.name!r}: no training image has a label of task {task.name!r}; leave it out")
+    order = _order(batches, rows, tasks, sampler, settings)
+    parts = (order.labels, order.items) if isinstance(order, MixedOrder) else (order,)
+    for part in parts if process_count() > 1 else ():
+        share(np.arange(part.batch_size), order.together, 0, process_count())
     return order
 
 
-def _order(batches: Batches, settings: Settings, stage: Stage | None) -> Order:
-    sampler = stage.sampler if stage and stage.sampler else settings.sampler
-    tasks = [task for task in batches.tasks if not stage or not stage.tasks or task.name in stage.tasks]
-    rows = batches.rows("train", [task.name for task in tasks])
-    for task in tasks:
-        if not (batches.targets[task.name][rows] >= 0).any():
-            where = f"stage {stage.name!r}: " if stage else ""
-            raise ValueError(f"{where}no training image has a label of task {task.name!r}; leave the task out")
-    size, seed = settings.batch_size, settings.seed
+def _order(batches: Batches, rows: np.ndarray, tasks: list[Task], sampler: str, settings: Settings) -> Order:
+    size, seed, per_item = settings.batch_size, settings.seed, settings.per_item
     if sampler == "shuffle":
         return Order(rows, size, seed)
     wanted = SingleLabel if sampler == "balanced" else Similarity
     names = [task.name for task in tasks if isinstance(task, wanted) and task.evaluated]
     if not names:
-        who = f"stage {stage.name!r}" if stage else "the model"
-        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; {who} has none")
-    labels = batches.targets[names[0]]
+        there = ", ".join(task.name for task in tasks)
+        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; there are {there}")
+    labels = batches.targets[names[0]][rows]
     if sampler == "balanced":
-        return BalancedOrder(rows, labels[rows], size, seed)
+        return BalancedOrder(rows, labels, size, seed)
     if sampler == "items":
-        return ItemOrder(rows, labels[rows], size, settings.per_item, seed)
-    others = [task.name for task in tasks if not isinstance(task, Similarity)]
+        return ItemOrder(rows, labels, size, per_item, seed)
+    others = [task for task in tasks if not isinstance(task, Similarity)]
     if not others:
         raise ValueError("settings: sampler 'mixed' needs a task of labels beside the items; take the sampler 'items'")
-    if settings.per_item < 2:
-        raise ValueError(f"settings: per_item must be at least 2, not {settings.per_item}")
-    by_items = round(size * settings.item_share / settings.per_item) * settings.per_item
+    by_items = round(size * settings.item_share / per_item) * per_item
     if not 0 < by_items < size:
         raise ValueError(f"settings: item_share {settings.item_share} of a batch of {size} leaves one part empty")
-    item_order = ItemOrder(rows, labels[rows], by_items, settings.per_item, seed)
-    return MixedOrder(Order(batches.rows("train", others), size - by_items, seed), item_order)
-
-
-def loader(batches: Batches, order: Order | SharedOrder, workers: int = 0, pin: bool = False) -> DataLoader:
-    """A DataLoader of whole batches; ``workers`` = 0 suits cached pixels on a CPU."""
-    return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)
+    by_label = Order(batches.rows("train", others), size - by_items, seed)
+    return MixedOrder(by_label, ItemOrder(rows, labels, by_items, per_item, seed))

@@ -1,9 +1,11 @@
-"""Checkpoints: atomic, checked, and never unpickled beyond tensors and plain values."""
+"""Models and checkpoints: atomic, checked, and never unpickled beyond tensors and plain values."""
 
 from __future__ import annotations
 
 import json
+import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -11,7 +13,7 @@ import torch
 from ..machine.files import file_sha256, read_checkpoint, write_atomically
 from ..models import MultitaskModel, model_from_description
 
-FORMAT = "fashionlib model 1"
+FORMAT = "fashionlib model 2"
 
 
 def save_model(
@@ -19,52 +21,46 @@ def save_model(
 ) -> Path:
     """Write ``model.pth``: weights, label spaces, preprocessing, temperatures, settings, and facts about the data."""
     path = Path(path)
-    content = {
-        "format": FORMAT,
-        "weights": {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
-        "model": json.dumps(model.description()),
-        "settings": json.dumps(settings or {}),
-        "facts": json.dumps(facts or {}),
-        **({"temperatures": json.dumps(model.temperatures)} if model.temperatures else {}),
-    }
+    plain = {"model": model.description(), "temperatures": model.temperatures}
+    plain |= {"settings": settings or {}, "facts": facts or {}}
+    content = {"format": FORMAT, "weights": {k: tensor.contiguous() for k, tensor in model.state_dict().items()}}
+    content |= {name: json.dumps(values) for name, values in plain.items()}
     write_atomically(path, lambda file: torch.save(content, file))
     return path
 
 
 def load_model(path: str | Path) -> MultitaskModel:
-    """The model in ``model.pth``, in evaluation mode. Raises as ``read_checkpoint``, and ``ValueError`` if the file is
-    a checkpoint of something else."""
-    content = _read_model(path)
-    model = model_from_description(json.loads(content["model"]))
-    model.load_state_dict(content["weights"])
-    model.temperatures = json.loads(content.get("temperatures", "{}"))  # older files have none
-    return model.eval()
+    """The model in ``model.pth``, in evaluation mode; weights in half precision come as float32.
 
-
-def save_temperatures(path: str | Path, temperatures: dict[str, float]) -> None:
-    """Put temperatures into a ``model.pth``, such as one that was trained before there were any; all else stays.
-    Raises as ``load_model``."""
-    content = _read_model(path) | {"temperatures": json.dumps(temperatures)}
-    write_atomically(Path(path), lambda file: torch.save(content, file))
-
-
-def _read_model(path: str | Path) -> dict:
+    Raises ``FileNotFoundError``, and ``ValueError`` naming the file if it is no whole ``model.pth`` of this library, or
+    if its weights do not fit what it says of itself or are not finite.
+    """
     content = read_checkpoint(path, "model")
     if content.get("format") != FORMAT:
         raise ValueError(f"model: {path} is not a model.pth of this library")
-    return content
+    try:
+        model = model_from_description(json.loads(content["model"]))
+        model.load_state_dict(content["weights"])
+        model.temperatures = {str(task): float(t) for task, t in json.loads(content["temperatures"]).items()}
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"model: {path} does not hold together ({str(error)[:300]})") from None
+    if bad := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
+        raise ValueError(f"model: {path} has weights that are not finite, the first in {bad[0]}")
+    if bad := {t: v for t, v in model.temperatures.items() if not (v > 0 and math.isfinite(v))}:
+        raise ValueError(f"model: {path} has temperatures {bad}; they must be above zero")
+    return model.eval()
 
 
 def model_id(path: str | Path) -> str:
-    """What a ``model.pth`` is known by in indexes and bulk jobs: the first 16 hex digits of its SHA-256. Raises
-    ``FileNotFoundError``."""
+    """What a ``model.pth`` is known by: the first 16 hex digits of its SHA-256. Raises ``FileNotFoundError``."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"model: there is no file {path}")
     return file_sha256(path)[:16]
 
 
 class CheckpointFolder:
-    """The resumable states of a run, newest last: ``step_000012.pth`` with its SHA-256 beside it."""
+    """The resumable states of a run: ``step_000000012.pth``, one file each, whose own checksums tell whether it is
+    whole, so that a kill at any moment leaves the one before."""
 
     def __init__(self, folder: Path, keep: int = 2):
         self.folder, self.keep = folder, keep
@@ -76,32 +72,19 @@ class CheckpointFolder:
     def save(self, step: int, state: dict) -> None:
         """Write a state and remove all but the newest ``keep``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step_{step:06d}.pth"
-        write_atomically(path, lambda file: torch.save(state, file))
-        write_atomically(_sum_path(path), lambda file: file.write(file_sha256(path).encode()))
+        write_atomically(self.folder / f"step_{step:09d}.pth", lambda file: torch.save(state, file))
         for old in self.paths()[: -self.keep]:
-            _sum_path(old).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
 
-    def load_newest(self) -> dict | None:
-        """The newest state that is whole, or None. A damaged one is passed over with a warning."""
+    def newest_first(self) -> Iterator[tuple[Path, dict]]:
+        """The states that are whole; a damaged one is passed over with a warning."""
         for path in reversed(self.paths()):
             try:
-                if _sum_path(path).read_text() != file_sha256(path):
-                    raise ValueError(f"{path} does not match its checksum")
-                return read_checkpoint(path)
+                yield path, read_checkpoint(path)
             except (ValueError, FileNotFoundError) as error:
                 warnings.warn(f"damaged checkpoint passed over: {error}", stacklevel=2)
-        return None
 
     def clear(self) -> None:
         """Remove all of them: a finished run needs none."""
-        for path in self.paths():
-            _sum_path(path).unlink(missing_ok=True)
+        for path in (*self.paths(), *self.folder.glob(".*.part")):  # parts: of a process that was killed as it wrote
             path.unlink(missing_ok=True)
-        for part in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
-            part.unlink()
-
-
-def _sum_path(path: Path) -> Path:
-    return path.with_suffix(".sha256")

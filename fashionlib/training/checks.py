@@ -6,63 +6,45 @@ from collections.abc import Sequence
 
 from ..data.images import ImageData
 from ..models import MultitaskModel
-from .settings import Stage
 from ..tasks import Similarity, Task
+from .settings import Stage
 
 
 def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Stage]) -> None:
     """Raises ``ValueError`` with what does not fit, and what to do."""
-    if not data:
-        raise ValueError("fit needs at least one catalogue with its images")
-    names = [part.catalogue.name for part in data]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two catalogues have the same name, among {', '.join(names)}; give each once")
-    for part in data:
-        if part.size != tuple(model.size):
-            raise ValueError(
-                f"{part.catalogue.name}: images of {part.size} pixels (width, height), the model expects {model.size}"
-            )
+    names, known = [part.catalogue.name for part in data], ", ".join(model.tasks)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"fit needs catalogues of different names, not {', '.join(names) or 'none'}")
     for task in model.tasks.values():
         _check_task(task, data)
     for part in data:
+        if part.size != model.size:
+            sizes = f"images of {part.size} pixels (width, height), the model expects {model.size}"
+            raise ValueError(f"{part.catalogue.name}: {sizes}")
         if part.catalogue.tasks.keys().isdisjoint(model.tasks):
-            known = ", ".join(model.tasks)
             raise ValueError(f"{part.catalogue.name} has none of the model's tasks {known}; leave it out")
     for stage in stages:
-        _check_stage(stage, model)
-
-
-def _check_stage(stage: Stage, model: MultitaskModel) -> None:
-    known, chosen = ", ".join(model.tasks), stage.tasks or tuple(model.tasks)
-    for task in chosen:
-        if task not in model.tasks:
-            raise ValueError(f"stage {stage.name!r} names task {task!r}; the model has {known}")
-    if stage.train not in ("all", "heads", *model.tasks):
-        raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of all, heads, {known}")
-    if stage.train in model.tasks and stage.train not in chosen:
-        raise ValueError(f"stage {stage.name!r}: the head {stage.train!r} cannot learn, its task is not in the stage")
+        chosen = stage.tasks or tuple(model.tasks)
+        if strange := [task for task in chosen if task not in model.tasks]:
+            raise ValueError(f"stage {stage.name!r} names task {strange[0]!r}; the model has {known}")
+        if stage.train not in ("all", "heads", *model.tasks):
+            raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of all, heads, {known}")
+        if stage.train in model.tasks and stage.train not in chosen:
+            raise ValueError(f"stage {stage.name!r}: head {stage.train!r} cannot learn, its task is not in the stage")
 
 
 def _check_task(task: Task, data: Sequence[ImageData]) -> None:
+    there = "; ".join(f"{part.catalogue.name} has {', '.join(part.catalogue.tasks) or 'no tasks'}" for part in data)
     having = [part.catalogue for part in data if task.name in part.catalogue.tasks]
     if not having:
-        raise ValueError(f"task {task.name!r} is in no catalogue: {_tasks(data)}")
+        raise ValueError(f"task {task.name!r} is in no catalogue: {there}")
+    others = [catalogue.tasks[task.name] for catalogue in having]
+    what = f"task {task.name!r} is in {' and '.join(catalogue.name for catalogue in having)}"
+    todo = f"take it from one of them: data.only(...) keeps the tasks it names ({there})"
     if len(having) == 1:
         return
-    between = " and ".join(catalogue.name for catalogue in having)
-    todo = f"take it from one of them: data.only(...) keeps the tasks it names ({_tasks(data)})"
     if isinstance(task, Similarity):
-        raise ValueError(f"task {task.name!r} is in {between}, whose items cannot be told apart; {todo}")
-    for catalogue in having:
-        other = catalogue.tasks[task.name]
-        if type(other) is not type(task) or other.labels != task.labels:
-            found = {name: len(classes) for name, classes in other.labels.items()}
-            wanted = {name: len(classes) for name, classes in task.labels.items()}
-            raise ValueError(
-                f"task {task.name!r} is in {between}, but {catalogue.name} has other classes (number of classes: "
-                f"{found}, in the model {wanted}); {todo}"
-            )
-
-
-def _tasks(data: Sequence[ImageData]) -> str:
-    return "; ".join(f"{part.catalogue.name} has {', '.join(part.catalogue.tasks) or 'no tasks'}" for part in data)
+        raise ValueError(f"{what}, whose items cannot be told apart; {todo}")
+    if strange := [o for o in others if type(o) is not type(task) or o.labels != task.labels]:
+        counts = [{name: len(classes) for name, classes in t.labels.items()} for t in (strange[0], task)]
+        raise ValueError(f"{what}, with other classes ({counts[0]}, the model has {counts[1]}); {todo}")

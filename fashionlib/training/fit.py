@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.utils import send_to_device
+from torch import Tensor, nn
 
-from .batches import Batches, training_order
+from ..data.images import ImageData
 from ..evaluation.calibration import calibrate
+from ..evaluation.predict import predict
+from ..machine.hardware import Arithmetic, candidates, fastest
+from ..machine.processes import (
+    copy_from_main,
+    mean_over_processes,
+    process_count,
+    process_number,
+    run_once,
+    same_everywhere,
+    start_accelerator,
+)
+from ..machine.progress import progress
+from ..models import MultitaskModel
+from .augmentation import ShiftFlipErase, shrink
+from .batches import Batch, Batches, training_order
 from .checkpoints import load_model, save_model
 from .checks import check
-from .epochs import TrainingStep, train_epoch
-from ..evaluation.predict import Predictions, predict
-from ..machine.hardware import memory_format, resolve_precision
-from ..data.images import ImageData
-from ..models import MultitaskModel
-from .optimisation import LossWeights, freeze, make_optimizer
-from .samplers import Order
-from ..machine.processes import Alone, run_once, same_everywhere, start_accelerator
+from .optimisation import AVERAGE_EVERY, LossWeights, freeze, learning_rate_at, make_optimizer
 from .runs import RunFolder, State
+from .samplers import Order, share
 from .settings import Settings, Stage
-from .tracking import Tracker
+from .tracking import Tracker, epoch_line, validation_row
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+ADVICE = "lower the learning rate (earlier checkpoints are good)"
 
 
 @dataclass
@@ -55,157 +65,207 @@ def fit(
     run_dir: str | Path,
     stages: Sequence[Stage] | None = None,
 ) -> Run:
-    """Train a model on the training split of one or several catalogues, validate after each epoch, and leave in
-    ``run_dir``: ``model.pth``, ``history.csv``, ``settings.json``, TensorBoard events, and checkpoints while it runs.
+    """Train a model on the training split of one or several catalogues, validate after each epoch, calibrate it on the
+    validation split where there is one, and leave in ``run_dir``: ``model.pth``, ``history.csv``, ``settings.json``,
+    TensorBoard events, and checkpoints while it runs.
 
-    After the last epoch the model is calibrated on the validation split (see ``calibration``); without one it is not.
+    Precision and memory layout are measured on a few steps when the run begins, and kept when it goes on. Images of
+    several catalogues are mixed in every batch, as ``Settings.sampler`` says; each counts for the tasks that its
+    catalogue has and it has labels for.
 
-    Images of several catalogues are mixed in every batch, and each counts for the tasks that its catalogue has and it
-    has labels for. What a batch holds is the sampler's rule (see ``Settings.sampler``): ``"mixed"`` joins shuffled
-    images with several images of each item.
+    Called again with the same model, data and settings it loads the finished run, or goes on after the last checkpoint
+    and ends bit-equal to a run that was never stopped (on one machine, with one number of threads): what is random
+    depends on seed, epoch and step alone. If anything differs, the old run is moved aside and the reason printed. A run
+    is known by the weights it starts from, too: make the model anew, after ``torch.manual_seed``, before calling again.
+    The model itself is trained, not a copy.
 
-    Called again with the same model, data and settings it loads the finished run, or goes on after the last whole
-    epoch and ends bit-equal to a run that was never stopped (on one machine, with one number of threads). If anything
-    differs, the old run is moved aside and the reason printed. A run is known by the weights it starts from, too: make
-    the model anew, after ``torch.manual_seed``, before calling again. The model itself is trained, not a copy.
+    Started by ``torchrun``, every process calls it and works on its share of each batch, in which triplets are sought;
+    batch norms have the statistics of the main process, which writes into a ``run_dir`` that all of them see.
 
-    Started by ``torchrun``, every process calls it and works on its share of each batch; batch norms see that share
-    alone, and their statistics are those of the main process, which writes into a ``run_dir`` that all of them see.
-
-    Triplets are sought within a share, too, so that the number of processes changes the result a little.
-
-    Raises ``ValueError`` for a stage or loss weight that names no task, a task that no catalogue has, that has other
-    classes in a second one or no label in training, and for images of another size than the model's;
-    ``CatalogueError`` for an empty training split; ``FloatingPointError`` if a loss or a weight is no longer finite;
-    ``RuntimeError`` if another process trains in ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint
-    stays good.
+    Raises ``ValueError`` where model, data, stages and settings do not fit together, before anything is written;
+    ``FloatingPointError`` if a loss or a weight is no longer finite; ``RuntimeError`` if another process trains in
+    ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint stays good.
     """
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
     check(model, data, stages)
     run = RunFolder(Path(run_dir), model, data, settings, stages)
     accelerator = start_accelerator()
-    device = accelerator.device
-    same_everywhere(run.fingerprint, "model, settings or data")
-    if run_once(run.find_finished):
+    device, writes = accelerator.device, accelerator.is_main_process
+    found = run.find_finished()
+    same_everywhere((run.fingerprint, found), "model, settings, data or what is in the run folder")
+    if found:
         saved = load_model(run.model_path)
         model.load_state_dict(saved.state_dict())
         model.temperatures = saved.temperatures
-        return Run(model.to(device).eval(), run.history(), run.path, run.seconds(), found=True)
-    loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks))
-    batches = Batches(data, list(model.tasks.values()))
+        model.to(device).eval().compute_in(run.arithmetic())
+        return Run(model, run.history(), run.path, run.progress["seconds"], found=True)
+
+    loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks)).to(device)
+    batches = Batches(data, model.tasks.values())
     orders = [training_order(batches, settings, stage) for stage in stages]
+    validated = [part for part in data if (part.catalogue.table["split"] == "val").any()]
+    epochs = sum(stage.epochs for stage in stages)
     with run.locked():
         run_once(run.start)
-        dtype = resolve_precision(settings.precision, device)
-        model.to(device, memory_format=memory_format(dtype, device))
-        state = State(model, loss_weights.to(device), settings.ema_decay)
-        if (saved := run.checkpoints.load_newest()) is not None:
-            state.load(saved)
-        same_everywhere(state.epoch, f"checkpoints in {run.path}: it must be a folder that all of them see")
-        writes = accelerator.is_main_process
-        if saved is not None and writes:
-            print(f"fit: going on after epoch {state.epoch} of {_total(stages)}", flush=True)
-        with closing(Tracker(run.path / "tensorboard", state.step)) if writes else nullcontext() as tracker:
-            _train(state, saved, batches, stages, orders, settings, run, tracker, accelerator)
+        model.to(device)
+        first = next(orders[0].batches(0))
+        arithmetic = run_once(
+            lambda: run.arithmetic() or _fastest(model, send_to_device(batches[first], device), settings)
+        )
+        model.compute_in(arithmetic)
+        state = State(model, loss_weights, settings.ema_decay)
+        resumed = state.load_newest(run.checkpoints, stages)
+        same_everywhere((state.epoch, state.batch), f"checkpoints in {run.path}: it must be a folder that all see")
+        if writes:
+            run.note(arithmetic=asdict(arithmetic))
+            if resumed:
+                inside = f" and {state.batch} batches" if state.batch else ""
+                print(f"fit: going on after epoch {state.epoch} of {epochs}{inside}", flush=True)
 
-        model.load_state_dict(state.final_weights())
+        def save() -> None:
+            if writes:
+                run.checkpoints.save(state.step, state.to_dict())
+
+        with closing(Tracker(run.path / "tensorboard", state.step)) if writes else nullcontext() as tracker:
+            for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
+                if number < state.stage:
+                    continue
+                peak = stage.learning_rate or settings.learning_rate
+                freeze(model, stage, settings.backbone_rate)
+                state.begin_stage(make_optimizer(model, loss_weights, settings, peak))
+                step = accelerator.prepare(TrainingStep(model, loss_weights, stage, settings))
+                while state.stage == number:
+                    row = {"epoch": state.epoch + 1, "stage": stage.name}
+                    row |= train_epoch(state, step, batches, order, peak, save)
+                    began = time.perf_counter()
+                    seen = [predict(state.averaged(), p, "val", mirror=settings.mirror_test) for p in validated]
+                    row |= validation_row(*seen) if seen else {}
+                    state.seconds += time.perf_counter() - began
+                    stopping = state.end_epoch(row, stage.epochs, settings.patience)
+                    if writes:
+                        run.write_history(state.history)
+                    save()
+                    if tracker:
+                        print(epoch_line(row, epochs, state.seconds), flush=True)
+                        tracker.epoch(row, state.step)
+                        if seen and state.stage > number:
+                            tracker.show(validated[0], seen[0], state.step)
+                    if stopping and writes:
+                        print(f"fit: no better score for {settings.patience} epochs; stopping early", flush=True)
+
+        model.load_state_dict(state.best or state.averaged().state_dict())  # the best only with early stopping
         model.requires_grad_(True).eval()
         model.temperatures = {}
-        if validated := _with_validation(data):
-            calibrate(model, validated, precision=settings.precision, shared=True)
+        if validated:
+            calibrate(model, validated)
         if writes:
-            save_model(model, run.model_path, settings.to_dict(), run.facts)
-            run.finish(state.seconds)
+            save_model(model, run.model_path, asdict(settings), run.facts)
+            run.note(finished=True, seconds=state.seconds)
             run.checkpoints.clear()
         accelerator.wait_for_everyone()
     return Run(model, run.history(), run.path, state.seconds, found=False)
 
 
-def _train(
-    state: State,
-    saved: dict | None,
-    batches: Batches,
-    stages: list[Stage],
-    orders: list[Order],
-    settings: Settings,
-    run: RunFolder,
-    tracker: Tracker | None,
-    accelerator: Accelerator | Alone,
-) -> None:
-    """Every epoch that is left. ``saved`` is the checkpoint that the state comes from; the main process has a tracker,
-    and writes."""
-    model, validated, device = state.model, _with_validation(batches.parts), accelerator.device
-    dtype = resolve_precision(settings.precision, device)
-    for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
-        if number < state.stage:
-            continue
-        if number > 0 and state.stage_epoch == 0:  # what was validated is what goes on
-            model.load_state_dict(state.average.weights(model))
-            state.average.restart(model)
-        freeze(model, stage)
-        state.optimizer = make_optimizer(
-            [model, state.loss_weights], settings, stage.learning_rate or settings.learning_rate
-        )
-        state.load_optimizer(saved)
-        step = accelerator.prepare(TrainingStep(model, state.loss_weights))
-        while state.stage == number:
-            started = time.perf_counter()
-            row = {"epoch": state.epoch + 1, "stage": stage.name}
-            row |= train_epoch(state, batches, order, stage, settings, device, dtype, step)
-            _check_weights(model, state.step)
-            row |= {f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()}
-            averaged = state.averaged()
-            if validated:
-                how = {"mirror": settings.mirror_test, "precision": settings.precision, "shared": True}
-                row |= validation_row(*[predict(averaged, part, "val", **how) for part in validated])
-            stopping = state.end_epoch(row, stage.epochs, settings.patience, time.perf_counter() - started)
-            if tracker:
-                print(epoch_line(row, _total(stages), state.seconds), flush=True)
-                tracker.epoch(row, state.step)
-                if validated and state.stage > number:
-                    tracker.montage(averaged, validated[0], state.step)
-                run.write_history(state.history)
-                run.checkpoints.save(state.epoch, state.to_dict())
-                if stopping:
-                    print(f"fit: no better validation score for {settings.patience} epochs; stopping early", flush=True)
+class TrainingStep(nn.Module):
+    """From images to the total loss: the one module that several processes keep alike."""
+
+    def __init__(self, model: MultitaskModel, loss_weights: LossWeights, stage: Stage, settings: Settings):
+        super().__init__()
+        self.model, self.loss_weights, self.stage, self.settings = model, loss_weights, stage, settings
+        self.tasks = stage.tasks or tuple(model.tasks)
+
+    def forward(self, images: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        losses = self.model.losses(self.model(images), targets, self.tasks, self.settings.label_smoothing)
+        return self.loss_weights(losses), losses
 
 
-def _with_validation(data: Sequence[ImageData]) -> list[ImageData]:
-    return [part for part in data if (part.catalogue.table["split"] == "val").any()]
+def train_epoch(
+    state: State, step: nn.Module, batches: Batches, order: Order, peak: float, save: Callable[[], None]
+) -> dict[str, float]:
+    """One pass over the training split, or what is left of it: mean losses, last learning rate, images seen, speed.
+
+    ``step`` is a ``TrainingStep``, perhaps wrapped for several processes, of which each takes its share of every batch;
+    ``save`` is called every some minutes.
+    """
+    plain = getattr(step, "module", step)
+    stage, settings, tasks = plain.stage, plain.settings, plain.tasks
+    augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
+    device, processes, me = state.model.mean.device, process_count(), process_number()
+    steps = stage.epochs * len(order)
+    sums = torch.tensor([state.losses.get(name, 0.0) for name in tasks], device=device)
+    began = saved = time.perf_counter()
+    before, first = state.seconds, state.batch
+
+    def rows() -> Iterator[np.ndarray]:
+        for batch in order.batches(state.epoch, first):
+            yield batch[share(batch, order.together, me, processes)] if processes > 1 else batch
+
+    loader = batches.loader(rows(), settings.workers, pin=device.type == "cuda")
+    with progress(total=len(order), what=f"epoch {state.epoch + 1}", unit="step") as bar:
+        bar.update(first)
+        for batch in loader:
+            rng = np.random.default_rng([settings.seed, state.epoch, state.batch])
+            noise = rng.random((len(batch.images) * processes, augment.draws), np.float32)
+            if processes > 1:
+                noise = noise[share(noise, order.together, me, processes)]
+            torch.manual_seed(int(rng.integers(2**62)))  # dropout, stochastic depth
+            batch = send_to_device(batch, device, non_blocking=True)
+            rate = learning_rate_at(state.stage_epoch * len(order) + state.batch, steps, settings.schedule, peak)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate * group["relative"]
+            images = augment(batch.images, torch.from_numpy(noise))
+            if state.epoch < settings.small_epochs:
+                images = shrink(images, settings.small_scale)
+            total, losses = step(images, batch.targets)
+            check_finite(total, losses, state.step)
+            total.backward()
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            state.step += 1
+            state.batch += 1
+            if state.step % AVERAGE_EVERY == 0:
+                state.average.update_parameters(state.model)
+            sums += torch.stack([losses[name].detach().float() for name in tasks])
+            bar.update()
+            now = time.perf_counter()
+            if now - saved > 60 * settings.checkpoint_minutes and state.batch < len(order):
+                state.losses = dict(zip(tasks, sums.tolist(), strict=True))
+                state.seconds, saved = before + now - began, now
+                save()
+    means = sums / len(order)
+    if processes > 1:
+        copy_from_main([*state.model.buffers(), *state.average.buffers(), *state.average.parameters()])
+        means = mean_over_processes(means)
+    if bad := [name for name, tensor in state.model.state_dict().items() if not torch.isfinite(tensor).all()]:
+        raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")
+    seconds = time.perf_counter() - began
+    state.seconds = before + seconds
+    done = (len(order) - first) * min(order.batch_size, len(order.rows))
+    return {
+        "learning_rate": rate,
+        **{f"loss/{name}": float(value) for name, value in zip(tasks, means, strict=True)},
+        **{f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()},
+        "images_seen": state.step * min(order.batch_size, len(order.rows)),
+        "train_seconds": seconds,
+        "images_per_second": done / seconds,
+    }
 
 
-def validation_row(*predictions: Predictions) -> dict[str, float]:
-    """Every metric of every evaluated task, over one or several catalogues, as ``label/metric``; and ``score``: the
-    mean of the first of each label (accuracy, mean average precision or recall at 1)."""
-    metrics = {}
-    for task in {name: task for part in predictions for name, task in part.tasks.items() if task.evaluated}.values():
-        parts = [part for part in predictions if task.name in part.tasks]
-        found, wanted = ([getattr(p, of)[task.name] for p in parts] for of in ("activations", "targets"))
-        metrics |= task.metrics(np.concatenate(found), np.concatenate(wanted))
-    row = {f"{label}/{name}": value for label, values in metrics.items() for name, value in values.items()}
-    first = pd.Series([next(iter(values.values())) for values in metrics.values()], dtype=float)
-    return {**row, "score": float(first.mean())}
+def _fastest(model: MultitaskModel, batch: Batch, settings: Settings) -> Arithmetic:
+    """The arithmetic in which a training step takes the least time, measured on a copy; the run itself is untouched."""
+    trial, device = copy.deepcopy(model).train(), batch.images.device
+
+    def step(arithmetic: Arithmetic) -> None:
+        outputs = trial.compute_in(arithmetic)(batch.images)
+        sum(trial.losses(outputs, batch.targets, trial.tasks).values()).backward()
+        trial.zero_grad()
+
+    return fastest(step, candidates(device, settings.precision, settings.layout))[0]
 
 
-def epoch_line(row: dict, epochs: int, seconds: float) -> str:
-    """One line of a log."""
-    loss = sum(value for name, value in row.items() if name.startswith("loss/"))
-    parts = [f"epoch {row['epoch']:>2}/{epochs}", f"loss {loss:.3f}"]
-    if "score" in row:
-        parts.append(f"val {row['score']:.4f}")
-        parts += [
-            f"{k.split('/')[0]} {v:.3f}" for k, v in row.items() if k.endswith(("/accuracy", "/map", "/recall_at_1"))
-        ]
-    return "  ".join([*parts, f"{row['images_per_second']:.0f} img/s", f"{seconds / 60:.1f} min"])
-
-
-def _check_weights(model: MultitaskModel, step: int) -> None:
-    if not all(torch.isfinite(tensor).all() for tensor in model.state_dict().values()):
-        raise FloatingPointError(
-            f"step {step}: the weights are not finite; lower the learning rate (earlier checkpoints are good)"
-        )
-
-
-def _total(stages: list[Stage]) -> int:
-    return sum(stage.epochs for stage in stages)
+def check_finite(total: Tensor, losses: dict[str, Tensor], step: int) -> None:
+    """Raises ``FloatingPointError`` that names the losses which are not finite."""
+    if not torch.isfinite(total):
+        bad = ", ".join(name for name, loss in losses.items() if not torch.isfinite(loss)) or "the loss weights"
+        raise FloatingPointError(f"step {step}: the loss of {bad} is not finite; {ADVICE}")

@@ -1,4 +1,4 @@
-"""Parts of the loop: loss weights, optimiser, schedule, weight average."""
+"""Parts of the loop: loss weights, what is frozen, optimiser, schedule, weight average."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from ..models import MultitaskModel, module_key
 from .settings import Settings, Stage
+
+AVERAGE_EVERY = 4  # steps: with the fourth power of the decay it is the same average at a quarter of the memory traffic
 
 
 class LossWeights(nn.Module):
@@ -34,102 +37,77 @@ class LossWeights(nn.Module):
         return self.log_variance[module_key(task, nn.ParameterDict)]
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
-        if self.learned:
-            return sum(loss * (-self._s(t)).exp() + self._s(t) / 2 for t, loss in losses.items())
-        return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
+        if not self.learned:
+            return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
+        return sum(loss * (-self._s(t)).exp() + self._s(t) / 2 for t, loss in losses.items())
 
 
-def freeze(model: MultitaskModel, stage: Stage) -> None:
+def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> None:
     """Let only the parts learn that the stage names; frozen batch norms keep their statistics. The trunk learns with
-    ``"heads"``, and stays as it is where one head learns alone."""
-    if stage.train not in ("all", "heads", *model.tasks):
-        known = ", ".join(["all", "heads", *model.tasks])
-        raise ValueError(f"stage {stage.name!r}: train {stage.train!r} is not one of {known}")
+    ``"heads"``, not with one head alone; a backbone of rate 0 stays as it is."""
+    backbone, heads = stage.train == "all" and backbone_rate > 0, stage.train in ("all", "heads")
     model.train()
-    for name, parameter in model.named_parameters():
-        in_head = name.startswith(("heads.", "trunk."))
-        chosen = name.startswith(f"heads.{module_key(stage.train)}.")
-        parameter.requires_grad_(stage.train == "all" or chosen or (stage.train == "heads" and in_head))
+    model.body.requires_grad_(backbone).train(backbone)
+    model.trunk.requires_grad_(heads).train(heads)
     for name in model.tasks:  # the statistics of a head are those of the stages it learns in
-        model.head(name).train(stage.train in ("all", "heads", name) and (stage.tasks is None or name in stage.tasks))
-    if stage.train != "all":
-        model.body.eval()
-    if stage.train not in ("all", "heads"):
-        model.trunk.eval()
+        learns = stage.train in ("all", "heads", name)
+        asked = stage.tasks is None or name in stage.tasks
+        model.head(name).requires_grad_(learns).train(learns and asked)
     if stage.freeze_norms:
         for module in (*model.body.modules(), *model.heads.modules()):
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            if isinstance(module, nn.modules.batchnorm._NormBase):
                 module.eval()
 
 
-def make_optimizer(modules: list[nn.Module], settings: Settings, learning_rate: float) -> torch.optim.Optimizer:
-    """The fused optimiser over all parameters that learn; norms and biases without weight decay. With AdamW, whose
-    steps are no larger than its rate, learned loss weights learn ten times faster, or they would stay where they begin,
-    and the proxies of Proxy-Anchor a hundred times (Kim et al., 2020, section 4.2)."""
-    learn, proxies, uncertainties = [], [], []
-    for name, parameter in (pair for module in modules for pair in module.named_parameters()):
-        if parameter.requires_grad:
-            group = learn
-            if settings.optimizer == "adamw":
-                group = proxies if name.endswith(".proxies") else group
-                group = uncertainties if name.startswith("log_variance.") else group
-            group.append(parameter)
-    groups = [
-        {"params": [p for p in learn if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learn if p.ndim <= 1], "weight_decay": 0.0},
-        {"params": proxies, "weight_decay": settings.weight_decay, "faster": 100, "lr": 100 * learning_rate},
-        {"params": uncertainties, "weight_decay": 0.0, "faster": 10, "lr": 10 * learning_rate},
+def make_optimizer(
+    model: MultitaskModel, loss_weights: LossWeights, settings: Settings, learning_rate: float
+) -> torch.optim.Optimizer:
+    """The fused optimiser over all parameters that learn; norms and biases without weight decay. A group's ``relative``
+    rate is what the schedule is multiplied by: ``backbone_rate`` for the backbone; with AdamW, whose steps are no
+    larger than its rate, 10 for learned loss weights and 100 for proxies (Kim et al., 2020, section 4.2)."""
+    adamw = settings.optimizer == "adamw"
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in (*model.named_parameters(), *loss_weights.named_parameters()):
+        if not parameter.requires_grad:
+            continue
+        relative = settings.backbone_rate if name.startswith("body.") else 1.0
+        if adamw and name.endswith(".proxies"):
+            relative = 100.0
+        elif adamw and name.startswith("log_variance."):
+            relative = 10.0
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((relative, decay), []).append(parameter)
+    described = [
+        {"params": found, "relative": relative, "weight_decay": decay, "lr": relative * learning_rate}
+        for (relative, decay), found in groups.items()
     ]
-    groups = [group for group in groups if group["params"]]
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True, fused=True)
+    if adamw:
+        return torch.optim.AdamW(described, lr=learning_rate, fused=True)
+    return torch.optim.SGD(described, lr=learning_rate, momentum=0.9, nesterov=True, fused=True)
 
 
-def learning_rate_at(step: int, steps: int, settings: Settings, peak: float) -> float:
+def learning_rate_at(step: int, steps: int, schedule: str, peak: float) -> float:
     """The schedule: ``onecycle`` rises linearly over the first quarter, both fall along a cosine to a thousandth."""
-    warm = 0.25 * steps if settings.schedule == "onecycle" else 0
+    warm = 0.25 * steps if schedule == "onecycle" else 0
     if step < warm:
         return peak * (0.04 + 0.96 * step / warm)
     share = (step - warm) / max(1.0, steps - warm)
     return peak * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
-class WeightAverage:
-    """Exponential moving average of weights and batch-norm statistics (Polyak and Juditsky, 1992).
-
-    Updated every fourth step with the fourth power of the decay: the same average, a quarter of the memory traffic.
-    The decay starts low and reaches its value after some hundred steps, so that the first weights are forgotten.
-    """
-
-    every = 4
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.decay = decay
-        self.tensors = {n: t.detach().clone() for n, t in model.state_dict().items()}
-        self.updates = 0
+def weight_average(model: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of weights and batch-norm statistics (Polyak and Juditsky, 1992), to be updated every
+    ``AVERAGE_EVERY`` steps. The decay starts low and reaches its value after some hundred steps, so that the first
+    weights are forgotten; 0 follows the model."""
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take the weights after a step into the average."""
-        if self.decay == 0 or step % self.every:
-            return
-        self.updates += 1
-        decay = min(self.decay**self.every, self.updates / (self.updates + 10))
-        now = model.state_dict()
-        smooth = [n for n, t in now.items() if t.is_floating_point()]
-        torch._foreach_lerp_([self.tensors[n] for n in smooth], [now[n] for n in smooth], 1 - decay)
+    def update(average: list[Tensor], now: list[Tensor], updates: Tensor) -> None:
+        if decay and average[0].is_floating_point():
+            kept = min(decay**AVERAGE_EVERY, float(updates) / (float(updates) + 10))
+            torch._foreach_lerp_(average, now, 1 - kept)
+        else:
+            torch._foreach_copy_(average, now)
 
-    def restart(self, model: nn.Module) -> None:
-        """Begin anew with the weights that the model has now."""
-        for name, tensor in model.state_dict().items():
-            self.tensors[name].copy_(tensor)
-        self.updates = 0
-
-    def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        """The averaged weights, with the model's own counters; all the model's own where averaging is off or has not
-        begun."""
-        now = model.state_dict()
-        if self.decay == 0 or self.updates == 0:
-            return now
-        return {n: self.tensors[n] if t.is_floating_point() else t for n, t in now.items()}
+    average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    average.module.requires_grad_(False)
+    return average

@@ -5,50 +5,66 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from .checkpoints import CheckpointFolder
-from ..machine.files import write_atomically, write_json
-from ..machine.hardware import describe
 from ..data.images import ImageData
-from ..models import MultitaskModel
-from .optimisation import LossWeights, WeightAverage
+from ..machine.files import write_atomically, write_json
+from ..machine.hardware import Arithmetic, describe
 from ..machine.processes import is_main_process, process_count
+from ..models import MultitaskModel, weights_sha256
+from .checkpoints import CheckpointFolder
+from .optimisation import LossWeights, weight_average
 from .settings import Settings, Stage
 
 
 class State:
-    """All that changes while training: tensors, and where the run stands."""
+    """All that changes while training: tensors, and where the run stands. ``batch`` counts those of the epoch that is
+    begun, ``losses`` their sums."""
 
-    NUMBERS = ("stage", "stage_epoch", "epoch", "step", "seconds", "best_score", "best_epoch", "history")
+    PLAIN = ("stage", "stage_epoch", "epoch", "batch", "step", "seconds", "losses", "best_score", "best_epoch", "best")
+    PLAIN += ("history",)
+    MODULES = ("model", "loss_weights", "average")
 
     def __init__(self, model: MultitaskModel, loss_weights: LossWeights, ema_decay: float):
-        self.model, self.loss_weights = model, loss_weights
-        self.average = WeightAverage(model, ema_decay)
+        self.model, self.loss_weights, self.ema_decay = model, loss_weights, ema_decay
+        self.average = weight_average(model, ema_decay)
         self.optimizer: torch.optim.Optimizer | None = None
-        self.stage = self.stage_epoch = self.epoch = self.step = self.best_epoch = 0
+        self.losses: dict[str, float] = {}
+        self.stage = self.stage_epoch = self.epoch = self.batch = self.step = self.best_epoch = 0
         self.seconds, self.best_score = 0.0, float("-inf")
         self.best: dict[str, torch.Tensor] | None = None
         self.history: list[dict] = []
-        self._averaged: MultitaskModel | None = None
+        self._saved_optimizer: dict = {}
 
     def averaged(self) -> MultitaskModel:
-        """A model with the averaged weights: what is validated and saved."""
-        if self._averaged is None:
-            self._averaged = copy.deepcopy(self.model).requires_grad_(False)
-        self._averaged.load_state_dict(self.average.weights(self.model))
-        return self._averaged
+        """The model with the averaged weights (its own where there are none): what is validated and saved."""
+        if not self.ema_decay or not self.average.n_averaged:
+            self.average.module.load_state_dict(self.model.state_dict())
+        return self.average.module
 
-    def end_epoch(self, row: dict, stage_epochs: int, patience: int, seconds: float) -> bool:
+    def begin_stage(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take a stage's optimiser: in the state that a checkpoint within this stage had it, or with what was validated
+        last, from which averaging begins anew."""
+        self.optimizer = optimizer
+        if self.stage_epoch or self.batch:
+            optimizer.load_state_dict(self._saved_optimizer)
+        elif self.stage > 0:
+            self.model.load_state_dict(self.averaged().state_dict())
+            self.average.n_averaged.zero_()
+
+    def end_epoch(self, row: dict, stage_epochs: int, patience: int) -> bool:
         """Take an epoch into the books. True if ``patience`` is used up, which ends the stage."""
         self.epoch += 1
         self.stage_epoch += 1
-        self.seconds += seconds
+        self.batch, self.losses = 0, {}
         self.history.append(row)
         if row.get("score", float("nan")) > self.best_score:  # without validation there is no best
             self.best_score, self.best_epoch = row["score"], self.epoch
@@ -60,36 +76,37 @@ class State:
             self.stage, self.stage_epoch = self.stage + 1, 0
         return stopping
 
-    def final_weights(self) -> dict[str, torch.Tensor]:
-        """The best validated weights with early stopping, the last averaged ones without."""
-        return self.best if self.best is not None else self.average.weights(self.model)
-
     def to_dict(self) -> dict:
         """All that a checkpoint holds."""
-        return {
-            **{name: getattr(self, name) for name in self.NUMBERS},
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "loss_weights": self.loss_weights.state_dict(),
-            "average": self.average.tensors,
-            "average_updates": self.average.updates,
-            "best": self.best,
-        }
+        states = {name: getattr(self, name).state_dict() for name in (*self.MODULES, "optimizer")}
+        return {name: getattr(self, name) for name in self.PLAIN} | states
 
-    def load(self, saved: dict) -> None:
-        """Go back to a checkpoint; the optimiser is loaded apart, when its stage has begun."""
-        for name in self.NUMBERS:
-            setattr(self, name, saved[name])
-        self.model.load_state_dict(saved["model"])
-        self.loss_weights.load_state_dict(saved["loss_weights"])
-        for name, tensor in self.average.tensors.items():
-            tensor.copy_(saved["average"][name])
-        self.average.updates, self.best = saved["average_updates"], saved["best"]
+    def load_newest(self, checkpoints: CheckpointFolder, stages: list[Stage]) -> bool:
+        """Go back to the newest checkpoint that fits, if there is any; others are passed over with a warning. The
+        optimiser is loaded when its stage begins."""
+        for path, saved in checkpoints.newest_first():
+            if wrong := self._misfit(saved, stages):
+                warnings.warn(f"checkpoint {path} passed over: {wrong}", stacklevel=2)
+                continue
+            for name in self.PLAIN:
+                setattr(self, name, saved[name])
+            for name in self.MODULES:
+                getattr(self, name).load_state_dict(saved[name])
+            self._saved_optimizer = saved["optimizer"]
+            return True
+        return False
 
-    def load_optimizer(self, saved: dict | None) -> None:
-        """Restore the optimiser if the checkpoint lies inside a stage; a new stage starts with a new one."""
-        if saved is not None and saved["stage"] == self.stage and saved["stage_epoch"] > 0:
-            self.optimizer.load_state_dict(saved["optimizer"])
+    def _misfit(self, saved: dict, stages: list[Stage]) -> str:
+        """What shows that a checkpoint is of another run; empty if nothing does."""
+        if missing := {*self.PLAIN, *self.MODULES, "optimizer"} - set(saved):
+            return f"it lacks {', '.join(sorted(missing))}"
+        for name in self.MODULES:
+            own, other = ({k: v.shape for k, v in s.items()} for s in (getattr(self, name).state_dict(), saved[name]))
+            if own != other:
+                return f"its {name} has other tensors"
+        if not 0 <= saved["stage"] <= len(stages) or saved["epoch"] != len(saved["history"]):
+            return f"stage {saved['stage']} and epoch {saved['epoch']} are not of this run"
+        return ""
 
 
 class RunFolder:
@@ -103,97 +120,69 @@ class RunFolder:
         self.facts = described[0] if len(data) == 1 else {f["name"]: {"place": k, **f} for k, f in enumerate(described)}
         self.model_path, self.settings_path = path / "model.pth", path / "settings.json"
         self.checkpoints = CheckpointFolder(path / "checkpoints")
-        self.record = {
-            "settings": settings.to_dict(),
-            "stages": [stage.to_dict() for stage in stages],
-            "model": model.description(),
-            "initial_weights": _weights_hash(model),
-            "data": self.facts,
-        }
-        self.record = json.loads(json.dumps(self.record))
-        known_by = {**self.record, "settings": settings.changed()}
-        self.fingerprint = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
+        record = {"settings": asdict(settings), "stages": [asdict(stage) for stage in stages]}
+        record |= {"model": model.description(), "initial_weights": weights_sha256(model), "data": self.facts}
+        self.record = json.loads(json.dumps(record))
+        self.fingerprint = hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()
+        self.progress: dict = {"finished": False, "seconds": 0.0, "arithmetic": None}
 
     def find_finished(self) -> bool:
         """True if this very run was finished here."""
-        old = self._old()
-        same = old is not None and old.get("fingerprint") == self.fingerprint
-        return same and bool(old.get("finished")) and self.model_path.exists()
+        old = self._old() or {}
+        if old.get("fingerprint") == self.fingerprint:
+            self.progress |= {name: old[name] for name in self.progress if name in old}
+        return self.progress["finished"] and self.model_path.exists()
 
     def _old(self) -> dict | None:
         """The record of the run that is in the folder; empty if it is damaged, None if there is none."""
         try:
-            return json.loads(self.settings_path.read_text())
+            old = json.loads(self.settings_path.read_text())
+            return old if isinstance(old, dict) else {}
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError:
             return {}
 
-    def _move_aside(self) -> None:
-        """Keep a different run under another name, and print the reason."""
-        old = self._old()
-        if old is None or old.get("fingerprint") == self.fingerprint:
-            return
-        aside = self.path.with_name(f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}")
-        for number in range(1, 1000):
-            if not aside.exists():
-                break
-            aside = aside.with_name(f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}.{number}")
-        changes = "; ".join(_differences(old, self.record)) or "its record is damaged"
-        print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
-        self.path.rename(aside)
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the folder: the main process holds ``<folder>.lock`` beside it, also for those it trains with.
+        Raises ``RuntimeError`` if another process trains there."""
+        from filelock import FileLock, Timeout
 
-        Raises ``RuntimeError`` if another process trains there, and ``OSError`` if the lock cannot be made.
-        """
         if not is_main_process():
             yield
             return
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(f"{self.path}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
+            with FileLock(f"{self.path}.lock", blocking=False):
+                yield
         except Timeout:
-            raise RuntimeError(
-                f"{self.path}: another process is training in this folder; wait for it, or give another run_dir"
-            ) from None
-        except OSError as error:
-            raise self._cannot_be_made(error) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _cannot_be_made(self, error: OSError) -> OSError:
-        return OSError(error.errno, f"the run folder cannot be made ({error.strerror})", str(self.path))
+            why = "another process is training in this folder; wait for it, or give another run_dir"
+            raise RuntimeError(f"{self.path}: {why}") from None
 
     def start(self) -> None:
-        """Begin the run, or go on with it; a different one that is in the folder is moved aside."""
-        self._move_aside()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._cannot_be_made(error) from error
-        self._write(finished=False, seconds=0.0)
+        """Begin the run, or go on with it; a different one that is there is moved aside, and the reason printed."""
+        old = self._old()
+        if old is not None and old.get("fingerprint") != self.fingerprint:
+            kept = f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}"
+            names = (self.path.with_name(f"{kept}.{k}" if k else kept) for k in count())
+            aside = next(name for name in names if not name.exists())
+            changes = "; ".join(_differences(old, self.record)) or "its record is damaged"
+            print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
+            self.path.rename(aside)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.note(finished=False, seconds=0.0)
 
-    def finish(self, seconds: float) -> None:
-        """Note that the run is complete, and how long it took."""
-        self._write(finished=True, seconds=seconds)
+    def arithmetic(self) -> Arithmetic | None:
+        """What the run computes in, if that was chosen before."""
+        return Arithmetic(**self.progress["arithmetic"]) if self.progress["arithmetic"] else None
 
-    def _write(self, **progress) -> None:
-        versions = {"torch": torch.__version__, **describe(), "processes": process_count()}
-        write_json(
-            self.settings_path, {"fingerprint": self.fingerprint, **progress, "machine": versions, **self.record}
-        )
-
-    def seconds(self) -> float:
-        """How long a finished run took."""
-        return float(json.loads(self.settings_path.read_text())["seconds"])
+    def note(self, **progress) -> None:
+        """Write ``settings.json`` with what has become of the run by now."""
+        self.progress |= progress
+        machine = {"torch": torch.__version__, **describe(), "processes": process_count()}
+        facts = {"fingerprint": self.fingerprint, **self.progress, "machine": machine}
+        write_json(self.settings_path, facts | self.record)
 
     def write_history(self, rows: list[dict]) -> None:
         """Write ``history.csv``, a row an epoch."""
@@ -201,36 +190,20 @@ class RunFolder:
         write_atomically(self.path / "history.csv", lambda file: file.write(text.encode()))
 
     def history(self) -> pd.DataFrame:
-        """Read ``history.csv``."""
+        """Read it."""
         return pd.read_csv(self.path / "history.csv")
 
 
 def _describe(data: ImageData, model: MultitaskModel) -> dict:
     """What a model was trained on: images in each split, and a fingerprint that covers the columns it learned."""
     catalogue = data.catalogue
-    tasks = [task for name, task in model.tasks.items() if name in catalogue.tasks]
-    columns = dict.fromkeys(column for task in tasks for column in task.columns)
-    splits = {str(k): int(v) for k, v in catalogue.table["split"].value_counts().items()}
-    fingerprint = data.fingerprint(list(columns))
-    return {"name": catalogue.name, "fingerprint": fingerprint, "images": splits, **catalogue.facts}
+    columns = dict.fromkeys(c for name, task in model.tasks.items() if name in catalogue.tasks for c in task.columns)
+    described = {"name": catalogue.name, "fingerprint": data.fingerprint(list(columns))}
+    return {**described, "images": catalogue.table["split"].value_counts().to_dict(), **catalogue.facts}
 
 
-def _weights_hash(model: MultitaskModel) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+def _differences(old: dict, new: dict) -> list[str]:
     """What changed between two records, as ``settings.epochs: 3 -> 5``; at most five."""
-    found = []
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            found += _differences(before, value, f"{prefix}{key}.")
-        elif before != value:
-            short = [str(v) if len(str(v)) < 40 else f"{str(v)[:12]}..." for v in (before, value)]
-            found.append(f"{prefix}{key}: {short[0]} -> {short[1]}")
-    return found[:5]
+    before, after = ((pd.json_normalize(values).to_dict("records") or [{}])[0] for values in (old, new))
+    changed = [key for key, value in after.items() if before.get(key) != value]
+    return [f"{key}: {str(before.get(key)):.40} -> {str(after[key]):.40}" for key in changed[:5]]

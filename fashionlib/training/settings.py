@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 
-SAMPLERS = ("shuffle", "balanced", "items", "mixed")
+CHOICES = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("onecycle", "cosine"),
+    "sampler": ("shuffle", "balanced", "items", "mixed"),
+    "precision": ("auto", "bf16", "fp32"),
+    "layout": ("auto", "contiguous", "channels_last"),
+}
+LEAST = {"epochs": 1, "batch_size": 1, "per_item": 1}  # of whole numbers; others begin at 0
+POSITIVE = ("learning_rate", "small_scale", "item_share", "checkpoint_minutes")
+SHARES = ("label_smoothing", "ema_decay", "flip", "erase", "small_scale", "item_share")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a training run besides the model and the data. Raises ``ValueError`` for values that
-    contradict each other."""
+    """Everything that decides a training run besides the model and the data. Raises ``ValueError`` for a value of the
+    wrong kind or out of range."""
 
     epochs: int = 12
     """Passes over the training split (of the only stage, where no stages are given)."""
@@ -21,6 +31,8 @@ class Settings:
     """``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``."""
     learning_rate: float = 0.2
     """Peak of the schedule; about 0.2 for SGD from scratch at batch 128, 0.001 for AdamW."""
+    backbone_rate: float = 1.0
+    """The backbone's learning rate relative to the heads'; 0 freezes it, batch-norm statistics included."""
     schedule: str = "onecycle"
     """``"onecycle"`` (rise over a quarter, cosine fall; Smith and Topin, 2019) or ``"cosine"`` (fall only)."""
     weight_decay: float = 5e-4
@@ -53,43 +65,24 @@ class Settings:
     patience: int = 0
     """Stop after that many epochs without a better validation score; 0 never stops early."""
     precision: str = "auto"
-    """``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where the hardware multiplies in it."""
+    """``"bf16"``, ``"fp32"``, or ``"auto"``: whichever is faster, by a short measurement when the run begins."""
+    layout: str = "auto"
+    """``"contiguous"``, ``"channels_last"``, or ``"auto"``, likewise."""
     seed: int = 0
     """Of weights' order, shuffling, augmentation and dropout."""
     workers: int = 0
     """Processes that load batches; none are needed for cached pixels on a CPU."""
+    checkpoint_minutes: float = 10.0
+    """A checkpoint is written after each epoch, and within one after so many minutes."""
 
     def __post_init__(self):
-        _one_of("optimizer", self.optimizer, ("sgd", "adamw"))
-        _one_of("schedule", self.schedule, ("onecycle", "cosine"))
-        _one_of("sampler", self.sampler, SAMPLERS)
-        _one_of("precision", self.precision, ("auto", "bf16", "fp32"))
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"settings: {name} must be positive, not {getattr(self, name)}")
-        for name in ("shift", "patience", "workers", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"settings: {name} must not be negative, but is {getattr(self, name)}")
-        for name in ("label_smoothing", "ema_decay", "flip", "erase"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"settings: {name} must be between 0 and 1, not {getattr(self, name)}")
-        if isinstance(self.loss_weights, str) and self.loss_weights != "uncertainty":
+        _check("settings", self)
+        if self.loss_weights != "uncertainty" and not isinstance(self.loss_weights, Mapping):
             raise ValueError(f"settings: loss_weights is a mapping or 'uncertainty', not {self.loss_weights!r}")
-        if not 0 <= self.small_epochs <= self.epochs:
-            raise ValueError(f"settings: small_epochs must be between 0 and epochs, not {self.small_epochs}")
-        if not 0 < self.item_share < 1:
-            raise ValueError(f"settings: item_share must be between 0 and 1, not {self.item_share}")
-        if not 0 < self.small_scale <= 1:
-            raise ValueError(f"settings: small_scale must be above 0 and at most 1, not {self.small_scale}")
-
-    def to_dict(self) -> dict:
-        """All values, as plain ones."""
-        return asdict(self)
-
-    def changed(self) -> dict:
-        """The values that are not the defaults; a run is known by these, so that a new setting does not void it."""
-        default = asdict(Settings())
-        return {name: value for name, value in asdict(self).items() if value != default[name]}
+        for task, weight in {} if isinstance(self.loss_weights, str) else self.loss_weights.items():
+            _check_number(f"settings: loss_weights[{task!r}]", weight, "float")
+        if self.small_epochs > self.epochs:
+            raise ValueError(f"settings: small_epochs must be at most epochs ({self.epochs}), not {self.small_epochs}")
 
 
 @dataclass(frozen=True)
@@ -116,18 +109,29 @@ class Stage:
     freeze_norms: bool = False
 
     def __post_init__(self):
-        if self.epochs <= 0:
-            raise ValueError(f"stage {self.name!r}: epochs must be positive, not {self.epochs}")
-        if self.sampler not in (None, *SAMPLERS):
-            raise ValueError(f"stage {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}")
-
-    def to_dict(self) -> dict:
-        """Plain values; what came to this class later is left out where it is at its default, so that earlier runs are
-        found again."""
-        values = asdict(self)
-        return {n: v for n, v in values.items() if n not in ("sampler", "freeze_norms") or v}
+        if isinstance(self.tasks, str):
+            raise ValueError(f"stage {self.name!r}: tasks is a tuple of names, not the text {self.tasks!r}")
+        _check(f"stage {self.name!r}", self)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"settings: {name} {value!r} is not one of {', '.join(allowed)}")
+def _check(what: str, values: Settings | Stage) -> None:
+    """Raises ``ValueError`` that names the first field of a wrong kind or out of range."""
+    for name, kind in ((f.name, f.type.removesuffix(" | None")) for f in fields(values)):
+        value = getattr(values, name)
+        if value is None and isinstance(values, Stage):
+            continue
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(f"{what}: {name} {value!r} is not one of {', '.join(CHOICES[name])}")
+        if kind == "bool" and not isinstance(value, bool):
+            raise ValueError(f"{what}: {name} is True or False, not {value!r}")
+        if kind in ("int", "float"):
+            _check_number(f"{what}: {name}", value, kind, LEAST.get(name, 0), name in POSITIVE, name in SHARES)
+
+
+def _check_number(what: str, value, kind: str, least: int = 0, positive: bool = False, share: bool = False) -> None:
+    number = isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise ValueError(f"{what} is a {'whole' if kind == 'int' else 'finite'} number, not {value!r}")
+    if value < least or (positive and value == 0) or (share and value > 1):
+        rule = f"{'above' if positive else 'at least'} {least}{' and at most 1' if share else ''}"
+        raise ValueError(f"{what} must be {rule}, not {value}")

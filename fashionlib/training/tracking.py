@@ -1,14 +1,15 @@
-"""TensorBoard: losses, metrics, learning rate, and a montage of predictions."""
+"""What is said of a run while it trains: a row an epoch, a line of a log, TensorBoard with some predictions."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from ..evaluation.predict import predict
 from ..data.images import ImageData
-from ..models import MultitaskModel
+from ..evaluation.predict import Predictions
 
 
 class Tracker:
@@ -26,18 +27,45 @@ class Tracker:
                 self.writer.add_scalar(name if "/" in name else f"run/{name}", value, step)
         self.writer.flush()
 
-    def montage(self, model: MultitaskModel, data: ImageData, step: int, n: int = 16) -> None:
-        """The first validation images with what the model says of them."""
-        import matplotlib.pyplot as plt
-
-        from study.figures.training import prediction_montage
-
-        predictions = predict(model, data, data.catalogue.rows("val")[:n])
-        if predictions.labels():
-            figure = prediction_montage(data, predictions, n=n)
-            self.writer.add_figure("predictions", figure, step)
-            plt.close(figure)
-
     def close(self) -> None:
         """Write what is left."""
         self.writer.close()
+
+    def show(self, data: ImageData, predictions: Predictions, step: int, n: int = 16) -> None:
+        """The first images, and what is said of them, in a block of code. What fails costs a warning, never a run."""
+        try:
+            lines = [f"    image {k}:" for k in range(min(n, len(predictions.rows)))]
+            for label, (predicted, truth) in predictions.labels().items():
+                names = [*predictions.classes(label), "a class unseen in training", "not known"]  # the last: -2, -1
+                for k in range(len(lines)):
+                    wrong = "" if predicted.index[k] == truth[k] else f" (true: {names[truth[k]]})"
+                    lines[k] += f"  {label} {names[predicted.index[k]]}{wrong}"
+            self.writer.add_images("predictions", data.fetch(predictions.rows[:n]), step, dataformats="NHWC")
+            self.writer.add_text("predictions", "\n".join(lines), step)
+        except Exception as error:
+            warnings.warn(f"TensorBoard: no predictions ({type(error).__name__}: {error})", stacklevel=2)
+
+
+def validation_row(*predictions: Predictions) -> dict[str, float]:
+    """Every metric of every evaluated task, over one or several catalogues, as ``label/metric``; and ``score``: the
+    mean of the first of each label (accuracy, mean average precision or recall at 1)."""
+    metrics = {}
+    for task in {name: task for part in predictions for name, task in part.tasks.items() if task.evaluated}.values():
+        parts = [part for part in predictions if task.name in part.tasks]
+        found, wanted = ([getattr(p, of)[task.name] for p in parts] for of in ("activations", "targets"))
+        metrics |= task.metrics(np.concatenate(found), np.concatenate(wanted))
+    row = {f"{label}/{name}": value for label, values in metrics.items() for name, value in values.items()}
+    first = pd.Series([next(iter(values.values())) for values in metrics.values()], dtype=float)
+    return {**row, "score": float(first.mean())}
+
+
+def epoch_line(row: dict, epochs: int, seconds: float) -> str:
+    """One line of a log."""
+    loss = sum(value for name, value in row.items() if name.startswith("loss/"))
+    parts = [f"epoch {row['epoch']:>2}/{epochs}", f"loss {loss:.3f}"]
+    if "score" in row:
+        parts.append(f"val {row['score']:.4f}")
+        parts += [
+            f"{k.split('/')[0]} {v:.3f}" for k, v in row.items() if k.endswith(("/accuracy", "/map", "/recall_at_1"))
+        ]
+    return "  ".join([*parts, f"{row['images_per_second']:.0f} img/s", f"{seconds / 60:.1f} min"])
