@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from ..data.catalogue import Catalogue
+from .folder import open_folder
+from .table import open_table
 
-DATASETS = ("products", "deepfashion-attributes", "deepfashion-inshop", "synthetic")
+DATASETS = ("products", "deepfashion-attributes", "deepfashion-inshop")
 
 
 def open_catalogue(name: str | Path, root: str | Path | None = None, **options) -> Catalogue:
-    """The catalogue of a dataset, or of your own photos.
+    """The catalogue of one of the ``DATASETS`` below ``root`` (its options: ``open_products``, ``open_attributes``,
+    ``open_inshop`` in the module of its name); or of a folder (``open_folder``) or a ``.csv`` or ``.parquet`` table
+    (``open_table``) of your own, as it is given or else below ``root``.
 
-    ``"products"``: Fashion Product Images (Small), below ``root``; see ``products.open_products``.
-    ``"deepfashion-attributes"``, ``"deepfashion-inshop"``: the official releases; see ``deepfashion``.
-    ``"synthetic"``: garments drawn on demand, no ``root`` needed; see ``synthetic.open_synthetic``.
-    The path of a ``.csv`` or ``.parquet`` file, as it is given or else below ``root``: see ``table.open_table``.
-    The path of a folder of class-named folders, likewise: see ``folder.open_folder``.
-
-    Raises ``CatalogueError`` if the data is not there or does not fit, ``ValueError`` for an unknown name.
+    Raises ``CatalogueError`` if the data is not there or does not fit, ``ValueError`` for an unknown name or a dataset
+    whose reader is not in this copy of the library, ``TypeError`` for an unknown option.
     """
-    if name == "products":
-        from .products import open_products
-
-        return open_products(_needed(name, root), **options)
-    if name == "deepfashion-attributes":
-        from .deepfashion import open_attributes
-
-        return open_attributes(_needed(name, root), **options)
-    if name == "deepfashion-inshop":
-        from .deepfashion import open_inshop
-
-        return open_inshop(_needed(name, root), **options)
-    if name == "synthetic":
-        from study.drawn.catalogue import open_synthetic
-
-        return open_synthetic(root, **options)
-    path = _own(name, root)
+    if name in DATASETS:
+        if root is None:
+            raise ValueError(f"open_catalogue({name!r}, root): root is needed, the folder that holds the data")
+        try:
+            reader = import_module(f".{name.replace('-', '_')}", __name__)
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith(__name__):
+                raise
+            raise ValueError(f"{name}: this copy of the library has no {error.name}, which reads it") from None
+        return getattr(reader, f"open_{name.rpartition('-')[2]}")(Path(root), **options)
+    path = next((path for path in (Path(name), Path(root or "", name)) if path.exists()), Path(name))
     if path.is_dir():
-        from .folder import open_folder
-
         return open_folder(path, **options)
     if path.suffix.lower() in (".csv", ".parquet"):
-        from .table import open_table
-
         return open_table(path, **options)
-    raise ValueError(
-        f"no dataset {str(name)!r}, nor a folder or a .csv or .parquet table of your own there; "
-        f"there are {', '.join(DATASETS)}"
-    )
-
-
-def _own(name: str | Path, root: str | Path | None) -> Path:
-    """A path as it is given, or else below ``root``."""
-    path = Path(name)
-    return Path(root) / path if root is not None and not path.exists() and (Path(root) / path).exists() else path
-
-
-def _needed(name: str, root: str | Path | None) -> Path:
-    if root is None:
-        raise ValueError(f"open_catalogue({name!r}, root): root is needed, the folder that holds the data")
-    return Path(root)
+    raise ValueError(f"no dataset {str(name)!r}, nor a folder or table of that path; there are {', '.join(DATASETS)}")

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from ..data.catalogue import ImageSource
 from ..data.decoding import BadImage, decode
@@ -31,8 +32,6 @@ class CroppedImages:
     def read(self, location: str) -> np.ndarray:
         """Pixels inside the box, uint8 (H, W, 3). Raises ``BadImage`` where ``decode`` does, and for a box with nothing
         of the picture in it."""
-        from PIL import Image
-
         if location not in self.boxes:
             raise BadImage(f"{location}: no box is known")
         box = self.boxes[location]

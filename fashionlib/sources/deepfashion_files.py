@@ -6,17 +6,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ..data.catalogue import REJECTED, CatalogueError
+from ..data.catalogue import REJECTED, CatalogueError, ImageSource
 from ..data.decoding import BadImage
+from ..data.files import all_files
 from ..data.images import FolderImages
+from .crops import CroppedImages
 from .deepfashion_lists import IMAGE_FOLDER
 
-REQUEST = (
-    "DeepFashion is given out by its authors on request, for research: sign their agreement at "
-    "https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html and unpack what they send"
-)
+REQUEST = """DeepFashion is given out by its authors on request, for research: sign their agreement at
+https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html and unpack what they send""".replace("\n", " ")
 
 
 class DeepFashionImages(FolderImages):
@@ -48,41 +49,35 @@ def find_file(folder: Path, *candidates: str) -> Path:
 
 
 def present_images(
-    name: str, folder: Path, table: pd.DataFrame
-) -> tuple[DeepFashionImages, pd.DataFrame, pd.DataFrame]:
+    name: str, folder: Path, table: pd.DataFrame, boxes: np.ndarray | None
+) -> tuple[ImageSource, pd.DataFrame, pd.DataFrame]:
     """(image source, the rows whose image is there, the others as a table of rejected rows).
 
-    ``table`` has the columns ``image``, ``source`` (its annotation file) and ``line``. Images are in ``img/``,
-    ``Img/img/`` or ``Img/``; of these, the folder that has most of the annotation's first-level folders. Raises
-    ``CatalogueError`` if no image is there at all, or if one is there under a name in other letter case, which would
-    be found on some computers and not on others.
+    ``table`` has the columns ``image``, ``source`` (its annotation file) and ``row`` (its line there); ``boxes`` (N, 4)
+    are what images are cut to. Images are in ``img/``, ``Img/img/`` or ``Img/``; of these, the folder that has most of
+    the annotation's first-level folders. Raises ``CatalogueError`` if no image is there at all, or if one is there
+    under a name in other letter case, which would be found on some computers and not on others.
     """
     top = set(table["image"].str.split("/", n=2).str[1].str.casefold())
     candidates = sorted(_image_folders(folder), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
-    there = _paths_below(candidates[0]) if candidates else set()
-    absent = ~table["image"].isin(there)
-    if absent.any():
-        on_disk = {path.casefold(): path for path in there}
-        for row in table[absent].itertuples():
-            near = on_disk.get(row.image.casefold())
-            if near:
-                raise CatalogueError(
-                    f"{row.source} line {row.line}: {row.image} is not in {candidates[0]}; the nearest path is {near}, "
-                    "which differs in letter case: rename it as the annotation has it"
-                )
-    if absent.all():
+    there = {f"{IMAGE_FOLDER}{path}" for path, _ in all_files(candidates[0])} if candidates else set()
+    here = table["image"].isin(there)
+    gone = table[~here]
+    on_disk = {path.casefold(): path for path in there} if len(gone) else {}
+    for row in gone.itertuples():
+        if near := on_disk.get(row.image.casefold()):
+            raise CatalogueError(
+                f"{row.source} line {row.row}: {row.image} is not in {candidates[0]}; the nearest path is {near}, "
+                "which differs in letter case: rename it as the annotation has it"
+            )
+    if len(gone) == len(table):
         raise CatalogueError(
             f"{name}: none of the {len(table):,} images that {table['source'].iloc[0]} lists is there. The first, "
             f"{table['image'].iloc[0]}, belongs in {folder / 'img'} or {folder / 'Img' / 'img'}. {REQUEST} there"
         )
-    gone = table[absent]
-    reasons = [
-        f"{Path(s).name} line {n}: no such file in {candidates[0]}" for s, n in zip(gone.source, gone.line, strict=True)
-    ]
-    rejected = pd.DataFrame(
-        {"source": gone["source"], "row": gone["line"], "image": gone["image"], "reason": reasons}, columns=REJECTED
-    )
-    return DeepFashionImages(candidates[0]), table[~absent], rejected
+    rejected = gone.assign(reason=f"no such file in {candidates[0]}")[list(REJECTED)]
+    table, images = table[here].drop(columns=["source", "row"]), DeepFashionImages(candidates[0])
+    return images if boxes is None else CroppedImages(images, table["image"], boxes[here]), table, rejected
 
 
 def _image_folders(folder: Path) -> list[Path]:
@@ -92,13 +87,3 @@ def _image_folders(folder: Path) -> list[Path]:
         return [entry for entry in sorted(place.iterdir()) if entry.name.casefold() == "img" and entry.is_dir()]
 
     return [*within(folder), *(inner for outer in within(folder) for inner in within(outer))]
-
-
-def _paths_below(folder: Path) -> set[str]:
-    """The files below a folder as the annotation would write them: ``img/a/b.jpg``. One scan of the folders is much
-    quicker than to ask for 289,222 files one by one."""
-    found, skip = set(), len(str(folder)) + 1
-    for place, _, names in os.walk(folder):
-        inner = f"{place[skip:]}/".replace(os.sep, "/").removeprefix("/")
-        found.update(f"{IMAGE_FOLDER}{inner}{name}" for name in names)
-    return found

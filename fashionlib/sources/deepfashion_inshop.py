@@ -1,4 +1,4 @@
-"""DeepFashion's in-shop clothes retrieval benchmark (Liu et al., 2016)."""
+"""DeepFashion's in-shop clothes retrieval benchmark (Liu, Luo, Qiu, Wang, Tang, CVPR 2016)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pandas as pd
 
 from ..data.catalogue import Catalogue
 from ..tasks import Similarity, SingleLabel
-from .crops import CroppedImages
 from .deepfashion_files import find_file, find_folder, present_images
-from .deepfashion_lists import Rows, find_rows, read_list
+from .deepfashion_lists import ListFile, read_list
 
 NAME = "deepfashion-inshop"
 FOLDERS = (NAME, "In-shop Clothes Retrieval Benchmark")
@@ -35,54 +34,36 @@ def open_inshop(root: str | Path, *, crop: bool = True, seed: int = 42) -> Catal
     documented, and for an item on both sides. Rows whose image is not there are in ``rejected``.
     """
     folder = find_folder(NAME, Path(root), FOLDERS, PARTITION)
-    rows = read_list(find_file(folder, *PARTITION), "image_name item_id evaluation_status")
-    images = rows.images()
-    table = _partition(rows, images, seed)
-    boxes = None
+    file = read_list(find_file(folder, *PARTITION), "image_name item_id evaluation_status")
+    table, boxes = _partition(file, seed), None
     if crop:
-        found = read_list(find_file(folder, *BOXES), "image_name clothes_type pose_type x_1 y_1 x_2 y_2")
-        order = find_rows(images, rows.path, found.images(), found.path)
-        boxes = found.integers(3)[order]
-    source, table, rejected = present_images(NAME, folder, table)
-    if boxes is not None:
-        source = CroppedImages(source, table["image"], boxes[table.index])
+        rows = read_list(find_file(folder, *BOXES), "image_name clothes_type pose_type x_1 y_1 x_2 y_2")
+        boxes = rows.integers(3)[rows.order(file)]
+    source, table, rejected = present_images(NAME, folder, table, boxes)
     queries = table["item"][table["split"] == "query"]
     alone = int((~queries.isin(table["item"][table["split"] == "gallery"])).sum())
-    return Catalogue(
-        table=table.drop(columns=["source", "line"]),
-        tasks=[Similarity("item"), SingleLabel("category"), SingleLabel("gender")],
-        images=source,
-        name=NAME,
-        rejected=rejected,
-        facts={"split": "official", "split_seed": seed, "crop": crop, "queries_without_match": alone},
-    )
+    tasks = [Similarity("item"), SingleLabel("category"), SingleLabel("gender")]
+    facts = {"split": "official", "split_seed": seed, "crop": crop, "queries_without_match": alone}
+    return Catalogue(table, tasks, source, NAME, rejected, facts)
 
 
-def _partition(rows: Rows, images: pd.Index, seed: int) -> pd.DataFrame:
-    """Columns image, gender, category, item, split, source and line."""
-    paths = [image.split("/") for image in images]
-    for row, path in enumerate(paths):
-        if len(path) != 5:
-            raise rows.error(row, f"{images[row]} is not a path like img/MEN/Denim/id_00000080/01_1_front.jpg")
-    table = pd.DataFrame(
-        {
-            "image": images,
-            "gender": [path[1] for path in paths],
-            "category": [path[2] for path in paths],
-            "item": rows.column(1),
-            "split": rows.choices(2, PARTS),
-            "source": str(rows.path),
-            "line": np.arange(len(paths)) + rows.first,
-        }
-    )
+def _partition(file: ListFile, seed: int) -> pd.DataFrame:
+    """Columns image, gender, category, item, split, source and row, the last two being the file and its line."""
+    images = file.images()
+    like = "{} is not a path like img/MEN/Denim/id_00000080/01_1_front.jpg"
+    file.refuse(images.str.count("/") != 4, images, like)
+    table = images.str.split("/", expand=True)[[1, 2]].set_axis(["gender", "category"], axis=1)
+    table.insert(0, "image", images)
+    table["item"] = file.table["item_id"]
+    table["split"] = file.choices("evaluation_status", PARTS)
     training = table["split"] == "train"
     items = np.sort(table["item"][training].unique())
     both = ~training & table["item"].isin(items)
     if both.any():
-        row = int(both.argmax())
-        before = int((training & (table["item"] == table.at[row, "item"])).argmax())
-        reason = f"item {table.at[row, 'item']} is for {table.at[row, 'split']} here and for train in line"
-        raise rows.error(row, f"{reason} {rows.first + before}; it must be on one side")
+        item, part = table.loc[both.idxmax(), ["item", "split"]]
+        before = (training & (table["item"] == item)).idxmax()
+        reason = f"item {item} is for {part} here and for train in line {before}; it must be on one side"
+        raise file.error(both.idxmax(), reason)
     chosen = np.random.default_rng(seed).permutation(len(items))[: round(VALIDATION * len(items))]
     table.loc[table["item"].isin(items[chosen]), "split"] = "val"
-    return table
+    return table.assign(source=str(file.path), row=table.index).reset_index(drop=True)

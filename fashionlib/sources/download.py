@@ -14,25 +14,24 @@ class DownloadError(RuntimeError):
 
 
 def download_products(root: str | Path) -> list[Path]:
-    """Fetch what is missing of the two parquet files into
-    ``root/fashion-product-images-small/data``, with a progress bar; returns both files.
+    """Fetch what is missing of the two parquet files into ``root/fashion-product-images-small/data``, with a progress
+    bar; returns both files.
 
     A complete file is kept as it is, without a request; a damaged one is fetched anew. A file gets its name only when
     it is complete, and an interrupted download goes on where it stopped. Raises ``DownloadError``.
     """
     folder = Path(root) / FOLDER
-    missing = [name for name in SHARDS if not is_complete(folder / name)]
-    if missing:
+    for name in SHARDS:
+        if is_complete(folder / name):
+            continue
         try:
             from huggingface_hub import hf_hub_download
-        except ImportError:
-            raise DownloadError(
-                "downloading needs the package huggingface_hub: run `pip install fashionlib[products]`"
-            ) from None
-    for name in missing:
-        try:
+
             (folder / name).unlink(missing_ok=True)  # offline, the hub's client would take a damaged file for good
             hf_hub_download(REPOSITORY, name, repo_type="dataset", revision=REVISION, local_dir=folder)
+        except ImportError:
+            advice = "run `pip install fashionlib[products]`"
+            raise DownloadError(f"downloading needs the package huggingface_hub: {advice}") from None
         except Exception as error:  # each of the client's transports has exceptions of its own
             raise DownloadError(_advice(name, folder, error)) from error
         if not is_complete(folder / name):
@@ -47,21 +46,20 @@ def is_complete(file: Path) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        pq.read_metadata(file)
+        return pq.read_metadata(file) is not None
     except (OSError, pyarrow.ArrowInvalid):
         return False
-    return True
 
 
 def _advice(name: str, folder: Path, error: Exception | str) -> str:
     while isinstance(error, BaseException) and error.__cause__:  # the client's own words are about its cache
         error = error.__cause__
-    reason = str(error).strip().splitlines()
+    reason = str(error).strip().splitlines() or [type(error).__name__]
     return (
         f"could not fetch {name}\n"
         f"  from    the dataset {REPOSITORY} on the Hugging Face hub, revision {REVISION}\n"
         f"  into    {folder}\n"
-        f"  because {reason[0] if reason else type(error).__name__}\n"
+        f"  because {reason[0]}\n"
         f"Run the command again to go on, or get the data by hand: download and unpack {BY_HAND}\n"
         f"so that {folder} holds styles.csv and images/."
     )

@@ -13,18 +13,18 @@ Which ``"NA"`` is a class? None of them; counted in Kaggle's raw table:
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 import pandas as pd
 
-from ..data.catalogue import REJECTED, Catalogue, CatalogueError
+from ..data.catalogue import REJECTED, Catalogue, CatalogueError, ImageSource
 from ..data.decoding import BadImage
 from ..data.images import FolderImages
-from ..data.splits import random_split
-from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel
-from .product_words import product_attributes
+from ..machine.files import file_sha256
+from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel, Task
+from .product_words import name_labels, name_words
+from .table import as_text, new_split, nothing_left
 
 TAXONOMY = ("masterCategory", "subCategory", "articleType")
 SEVEN = ("gender", *TAXONOMY, "baseColour", "season", "usage")
@@ -36,97 +36,73 @@ SHARDS = (
     "data/train-00000-of-00002-6cff4c59f91661c3.parquet",
     "data/train-00001-of-00002-bb459e5ac5f01e71.parquet",
 )
-WORD_MINIMUM = 20  # training images that a word of productDisplayName needs to become an auxiliary target
-ATTRIBUTE_MINIMUM = 50  # training images that an attribute needs; with fewer than some ten in the test, its average
-# precision is chance, and what lies below is nearly all brands and names of models
+MINIMUM = 30  # training images of an attribute or brand; some six in the test
+WORD_MINIMUM = 20  # of a word of productDisplayName
+GAP = 50  # between the ids of neighbours in a product line
 
 
-def open_products(root: str | Path, *, seed: int = 42) -> Catalogue:
+def open_products(root: str | Path, *, split: str = "random", seed: int = 42, minimum: int = MINIMUM) -> Catalogue:
     """The catalogue below ``root``: a folder with the parquet files or Kaggle's files, or one that holds such a folder
     under the name ``fashion-product-images-small``.
 
-    The split is 70/15/15, stratified by article type; for the ``grouped`` one, which needs the pixels, see
-    ``duplicates.split_by_groups``. Raises ``CatalogueError`` if nothing is found, with what to do.
+    The split is 70/15/15, stratified by article type: ``"random"``, or ``"grouped"`` with every product line on one
+    side (and near-duplicates, for which pixels are needed, with ``shop.duplicates.split_by_groups``). An attribute or a
+    brand needs ``minimum`` training images to be a class. Raises ``CatalogueError`` if nothing is found, with what to
+    do, ``ValueError`` for another split.
     """
+    if split not in ("random", "grouped"):
+        raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     folder = _find(Path(root))
-    if list(folder.glob("data/train-*.parquet")):
-        table, images, rejected = _read_parquet(folder)
-    else:
-        table, images, rejected = _read_kaggle(folder)
+    read = _read_parquet if list(folder.glob("data/train-*.parquet")) else _read_kaggle
+    table, images, rejected = read(folder)
+    for column in (*SEVEN, "year", "productDisplayName"):
+        table[column] = as_text(table[column]).replace("NA", None)
+    table["item"] = product_lines(table)
     table["words"] = table["productDisplayName"].map(name_words)
     table["category"] = table["articleType"]
-    table["attributes"] = product_attributes(table, SEVEN)
-    table["split"] = random_split(table["articleType"], seed)
-    return Catalogue(
-        table=table,
-        tasks=product_tasks(),
-        images=images,
-        name="products",
-        rejected=rejected,
-        facts={"split": "random", "split_seed": seed},
-    )
+    table = table.join(name_labels(table))
+    table["split"] = new_split(table, "articleType", seed, str(folder), "add rows", split == "grouped")
+    table = table.astype(object).where(table.notna(), None)
+    facts = {"split": split, "split_seed": seed}
+    return Catalogue(table, product_tasks(minimum), images, "products", rejected, facts)
 
 
-def product_tasks() -> list:
-    """The seven labels, the taxonomy that joins three of them, and two auxiliary targets that no result reports: the
-    year, and the commoner words of the product's name. Then what every source has: category (the article type),
-    attributes (``product_words`` has the rule) and item (a line of 2-8 images: same name, article type and gender)."""
+def product_tasks(minimum: int = MINIMUM) -> list[Task]:
+    """The seven labels and the taxonomy that joins three of them; what every source has: category (the article type),
+    attributes and item; brands; and two auxiliary targets that no result reports: the year, and the commoner words of
+    the product's name."""
     return [
         Hierarchy("taxonomy", TAXONOMY),
         *(SingleLabel(name) for name in SEVEN),
         SingleLabel("year", evaluated=False),
         MultiLabel("words", minimum=WORD_MINIMUM, evaluated=False),
         SingleLabel("category"),
-        MultiLabel("attributes", minimum=ATTRIBUTE_MINIMUM),
+        MultiLabel("attributes", minimum=minimum),
+        MultiLabel("brands", minimum=minimum),
         Similarity("item"),
     ]
 
 
-def name_words(name: str | None) -> str | None:
-    """The distinct lower-case words of a product's name, joined by ``;``."""
-    if pd.isna(name):
-        return None
-    return ";".join(sorted(set(re.findall(r"[a-z][a-z0-9'&-]+", name.lower()))))
-
-
-def _find(root: Path) -> Path:
-    for folder in (root, root / FOLDER):
-        if list(folder.glob("data/train-*.parquet")) or (folder / "styles.csv").exists():
-            return folder
-    raise CatalogueError(
-        f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / FOLDER}; "
-        f"{_fetch(root)}, or unpack Kaggle's archive there"
-    )
-
-
-def _fetch(root: Path) -> str:
-    return f"run `python -m fashionlib download products --data {root}`"
-
-
-def clean_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """Empty text and ``NA`` become missing labels (see the top of this file); the year becomes text."""
-    for column in (*SEVEN, "year", "productDisplayName"):
-        values = table[column].astype("string").str.strip()
-        table[column] = values.mask(values.isin(["", "NA"])).astype(object)
-    table["year"] = table["year"].str.removesuffix(".0")
-    name, kind, gender = table["productDisplayName"], table["articleType"], table["gender"]
-    line = name.astype(str) + " | " + kind.astype(str) + " | " + gender.astype(str)
-    sizes = line.map(line.value_counts())
-    table["item"] = line.where(name.notna() & sizes.between(2, 8)).astype(object)
-    return table.astype(object).where(table.notna(), None)
+def product_lines(table: pd.DataFrame) -> pd.Series:
+    """The product line of each image, called by its lowest id: same name, article type and gender, and ids that are at
+    most ``GAP`` from their neighbour's. None for an image that is alone, or has no name."""
+    ordered = table.sort_values("id")
+    alike = [ordered[column] for column in ("productDisplayName", "articleType", "gender")]
+    first = ordered["id"].mask(ordered.groupby(alike)["id"].diff() <= GAP)  # a line begins after a larger gap
+    lines = first.groupby(alike).ffill().reindex(table.index)
+    return as_text(lines.where(lines.duplicated(keep=False)))
 
 
 class ParquetImages:
     """Images inside parquet files; a location is ``file#row``. The encoded bytes (97 MB) are read on first use."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        self.files = sorted(folder.glob("data/train-*.parquet"))
+        self.files = {file.name: file for file in sorted(folder.glob("data/train-*.parquet"))}
         self._columns: dict[str, object] = {}
 
     @property
     def fingerprint(self) -> str:
-        return " ".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in self.files)
+        return " ".join(map(file_sha256, self.files.values()))
 
     def read(self, location: str) -> bytes:
         """The bytes of the image in a row of a parquet file, ``file#row``."""
@@ -134,7 +110,7 @@ class ParquetImages:
 
         name, row = location.rsplit("#", 1)
         if name not in self._columns:
-            struct = pq.read_table(self.folder / "data" / name, columns=["image"])["image"].combine_chunks()
+            struct = pq.read_table(self.files[name], columns=["image"])["image"].combine_chunks()
             self._columns[name] = struct.field("bytes")
         data = self._columns[name][int(row)].as_py()
         if data is None:
@@ -142,29 +118,41 @@ class ParquetImages:
         return data
 
 
-def _read_parquet(folder: Path):
+def _find(root: Path) -> Path:
+    for folder in (root, root / FOLDER):
+        if list(folder.glob("data/train-*.parquet")) or (folder / "styles.csv").exists():
+            return folder
+    where = f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / FOLDER}"
+    raise CatalogueError(f"{where}; {_fetch(root)}, or unpack Kaggle's archive there")
+
+
+def _fetch(root: Path) -> str:
+    return f"run `python -m fashionlib download products --data {root}`"
+
+
+def _check_header(path: Path, names: list[str], wanted: tuple[str, ...]) -> None:
+    for column in wanted:
+        if column not in names:
+            raise CatalogueError(f"{path}: column {column!r} is missing; the file has {', '.join(names)}")
+
+
+def _read_parquet(folder: Path) -> tuple[pd.DataFrame, ImageSource, None]:
     import pyarrow
     import pyarrow.parquet as pq
 
-    parts = []
-    images = ParquetImages(folder)
-    wanted = re.search(r"-of-(\d+)", images.files[0].name)
+    parts, images = [], ParquetImages(folder)
+    wanted = re.search(r"-of-(\d+)", there := ", ".join(images.files))
     if wanted and len(images.files) < int(wanted[1]):
-        there = ", ".join(file.name for file in images.files)
-        raise CatalogueError(
-            f"{folder / 'data'}: {int(wanted[1])} files belong here, there is {there}; {_fetch(folder.parent)}"
-        )
-    for file in images.files:
+        what = f"{int(wanted[1])} files belong here, there is {there}"
+        raise CatalogueError(f"{folder / 'data'}: {what}; {_fetch(folder.parent)}")
+    for name, file in images.files.items():
         try:
-            there = pq.read_schema(file).names
+            _check_header(file, pq.read_schema(file).names, (*COLUMNS, "image"))
+            part = pq.read_table(file, columns=list(COLUMNS)).to_pandas()
         except pyarrow.ArrowInvalid as error:
             raise CatalogueError(f"{file}: not a whole parquet file ({error}); {_fetch(folder.parent)}") from None
-        for column in (*COLUMNS, "image"):
-            if column not in there:
-                raise CatalogueError(f"{file}: column {column!r} is missing; the file has {', '.join(there)}")
-        part = pq.read_table(file, columns=list(COLUMNS)).to_pandas()
-        parts.append(part.assign(image=[f"{file.name}#{row}" for row in range(len(part))]))
-    return clean_labels(pd.concat(parts, ignore_index=True)), images, None
+        parts.append(part.assign(image=[f"{name}#{row}" for row in range(len(part))]))
+    return pd.concat(parts, ignore_index=True), images, None
 
 
 def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -174,50 +162,36 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     field on is the name. That recovers rows that a CSV parser throws away. A row with fewer fields, an ``id`` that is
     not a number or one that occurred before is rejected with its line.
     """
-    with open(path, encoding="utf-8") as lines:
-        header = tuple(lines.readline().rstrip("\r\n").split(","))
-        for column in COLUMNS:
-            if column not in header:
-                raise CatalogueError(f"{path}: column {column!r} is missing; the header has {', '.join(header)}")
-        if header[-1] != "productDisplayName":
-            raise CatalogueError(f"{path}: productDisplayName must be the last column, since it may hold commas")
-        rows, places, rejected, seen = [], [], [], set()
-        for number, line in enumerate(lines, start=2):
-            fields = line.rstrip("\r\n").split(",", len(header) - 1)
-            image = f"{fields[0]}.jpg"
-            if len(fields) < len(header):
-                reason = f"{len(fields)} fields instead of {len(header)}"
-            elif not fields[0].isdigit():
-                reason = f"id {fields[0]!r} is not a number"
-            elif fields[0] in seen:
-                reason = f"id {fields[0]} occurred before"
-            else:
-                seen.add(fields[0])
-                rows.append(fields)
-                places.append(number)
-                continue
-            rejected.append((str(path), number, image, f"{path.name} line {number}: {reason}"))
-    table = pd.DataFrame(rows, columns=header, index=pd.Index(places, name="line"), dtype=object)
+    header, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    header = header.rstrip("\r").split(",")
+    _check_header(path, header, COLUMNS)
+    if header[-1] != "productDisplayName":
+        raise CatalogueError(f"{path}: productDisplayName must be the last column, since it may hold commas")
+    rows, rejected, seen = {}, [], {}
+    for number, line in enumerate(lines, start=2):
+        fields = line.rstrip("\r").split(",", len(header) - 1)
+        if len(fields) < len(header):
+            reason = f"{len(fields)} fields instead of {len(header)}"
+        elif not fields[0].isdecimal():
+            reason = f"id {fields[0]!r} is not a number"
+        elif seen.setdefault(fields[0], number) != number:
+            reason = f"id {fields[0]} occurred before, in line {seen[fields[0]]}"
+        else:
+            rows[number] = fields
+            continue
+        rejected.append((str(path), number, f"{fields[0]}.jpg", reason))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
     return table, pd.DataFrame(rejected, columns=REJECTED)
 
 
-def _read_kaggle(folder: Path):
+def _read_kaggle(folder: Path) -> tuple[pd.DataFrame, ImageSource, pd.DataFrame]:
     path = folder / "styles.csv"
     table, rejected = read_styles(path)
     table["image"] = table["id"] + ".jpg"
-    there = {file.name for file in (folder / "images").glob("*.jpg")}
-    absent = ~table["image"].isin(there)
-    gone = pd.DataFrame(
-        {
-            "source": str(path),
-            "row": table.index[absent],
-            "image": table["image"][absent],
-            "reason": "no file of that name in images/",
-        },
-        columns=REJECTED,
-    )
-    table = table[~absent].reset_index(drop=True)
-    if table.empty:
-        raise CatalogueError(f"{path}: none of its {len(absent)} rows has an image in {folder / 'images'}")
-    table["id"] = table["id"].astype("int64")
-    return clean_labels(table), FolderImages(folder / "images"), pd.concat([rejected, gone], ignore_index=True)
+    there = table["image"].isin([file.name for file in (folder / "images").glob("*.jpg")])
+    gone = table.assign(source=str(path), row=table.index, reason="no file of that name in images/")[~there]
+    rejected = pd.concat([rejected, gone[list(REJECTED)]], ignore_index=True)
+    if not there.any():
+        raise nothing_left(f"{path}: none of its {len(rejected):,} rows has an image", rejected)
+    table = table[there].reset_index(drop=True).astype({"id": "int64"})
+    return table, FolderImages(folder / "images"), rejected

@@ -2,166 +2,195 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from ..data.catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
+from ..data.files import stays_inside
+from ..data.images import FolderImages
 from ..data.splits import grouped_split, random_split
 from ..tasks import MultiLabel, Similarity, SingleLabel
-from .table_files import TableImages, as_text, locate, read_table
 
+COLUMNS = {"image": "image", "category": None, "attributes": None, "item": None, "split": None, "labels": ()}
 SYNONYMS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 
 
 def open_table(
-    path: str | Path,
-    images: str | Path | None = None,
-    category: str | None = None,
-    attributes: str | Sequence[str] | None = None,
-    item: str | None = None,
-    split: str | None = None,
-    image: str = "image",
-    labels: Sequence[str] = (),
-    separator: str = ";",
-    seed: int = 42,
+    path: str | Path, images: str | Path | None = None, *, separator: str = ";", seed: int = 42, **columns
 ) -> Catalogue:
-    """The catalogue of a table of photos.
+    """The catalogue of a table of photos: a ``.csv`` (commas, a header, UTF-8) or ``.parquet`` file, of which columns
+    of lists, structs and bytes are left out. The paths in it start from the folder ``images``, as it is given or else
+    seen from the table's folder; without it, from the table's folder. What a cell means: ``as_text``.
 
-    Parameters
-    ----------
-    path: of the ``.csv`` (commas, a header, UTF-8) or ``.parquet`` file.
-    images: the folder that the paths in the table start from, as it is given or else seen from the table's folder;
-        without it, the table's folder.
-    category: the column of one class per image; becomes the column and task ``category``.
-    attributes: a list of columns, whose values become classes ``column:value`` of the group ``column``; an empty cell
-        says that nobody looked, and masks the classes of its column in that row. Or the one column that holds
-        ``"a;b;c"``, where an empty cell masks the whole row. A cell of the separator alone says that none applies.
-        Becomes the column and task ``attributes``.
-    item: the column of the product that an image shows, such as its article number; becomes the column and task
-        ``item``.
-    split: the column of ``train``, ``val``, ``test`` (or ``query``, ``gallery``). Without it, rows are split 70/15/15
-        within each category, with all images of an item on one side.
-    image: the column of paths.
-    labels: more columns of one class per image; each becomes a task of its name.
-    separator: what parts several attributes in one cell.
-    seed: of the split.
+    ``columns`` are the options that name columns. ``image``: paths. ``category``: one class per image. ``attributes``:
+    a list of columns, whose values become classes ``column:value`` of the group ``column``, and where an empty cell
+    says that nobody looked and masks these classes in its row; or one column that holds ``"a;b;c"`` (or has another
+    ``separator``). A cell of the separator alone says that none applies. ``item``: the product that an image shows.
+    ``split``: see ``split_name``; without it, rows are split 70/15/15 by the ``seed`` within each category, all images
+    of an item on one side. ``labels``: further columns of one class per image, each a task of its name; the others
+    become ``category``, ``attributes`` and ``item``.
 
-    Labels become text, 3 and 3.0 alike; empty cells are missing. A row is rejected, with its reason, that names no
-    image, one outside the folder, one that is not there or one that a row before it has, or no split where the others
-    do. Raises ``CatalogueError`` for a file, a column or a value that does not fit, or if no row is left.
+    A row is rejected that has more or fewer fields than the header, names no image, one outside the folder, one that is
+    not there or one that a row before it has, or no split where others do. Rows are numbered as in a spreadsheet (a CSV
+    begins with row 2) or a DataFrame (parquet, with 0). Raises ``CatalogueError`` for what does not fit or if no row is
+    left, and ``TypeError`` for an unknown option.
     """
-    path = Path(path)
-    labels = (labels,) if isinstance(labels, str) else tuple(labels)
-    made_of = {"image": image, "category": category, "attributes": attributes, "item": item, "split": split}
-    table, rejected = read_table(path)
-    _check_columns(path, table, made_of, labels)
-
-    folder = _folder(path, images)
-    locations, reasons = locate(as_text(table[image]), folder)
-    table["image"] = locations
+    if unknown := [name for name in columns if name not in COLUMNS]:
+        raise TypeError(f"{path}: no option {unknown[0]!r}; there are images, separator, seed, {', '.join(COLUMNS)}")
+    path, named = Path(path), COLUMNS | columns
+    named["labels"] = [named["labels"]] if isinstance(named["labels"], str) else list(named["labels"])
+    image, category, attributes, item, split, labels = named.values()
+    if not path.is_file():
+        raise CatalogueError(f"{path}: no such table")
+    table, wrong = (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path)
+    _check_columns(path, table, named)
+    folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)
+    if folder is None:
+        raise CatalogueError(f"{path}: no folder of images, neither {images} nor {path.parent / images}")
+    table["image"], reasons = map(_locate(as_text(table[image]), folder).get, ("image", "reason"))
     if split:
-        table["split"] = _given_split(as_text(table[split]), path)
-        reasons = reasons.mask(reasons.isna() & table["split"].isna(), f"no split in column {split!r}")
-    table, rejected = _without(table, reasons, rejected, path)
-
-    for target, name in {"category": category, "item": item, **dict(zip(labels, labels, strict=True))}.items():
-        if name:
-            table[target] = as_text(table[name])
+        given = as_text(table[split])
+        table["split"] = given.map(split_name, na_action="ignore")
+        for row, text in given[~table["split"].isin([*SPLITS, None])].items():
+            raise CatalogueError(f"{path}: row {row} has the split {text!r}, which is not among {', '.join(SPLITS)}")
+        reasons = reasons.mask(reasons.isna() & given.isna(), f"no split in column {split!r}")
+    gone = table.assign(source=str(path), row=table.index, reason=reasons)[reasons.notna()][list(REJECTED)]
+    rejected = pd.concat([pd.DataFrame(wrong, columns=REJECTED), gone]).sort_values("row", ignore_index=True)
+    table = table[reasons.isna()].copy()
+    if table.empty:
+        raise nothing_left(f"{path}: none of its {len(rejected):,} rows can be used", rejected)
+    for target, column in {"category": category, "item": item, **{label: label for label in labels}}.items():
+        if column:
+            table[target] = as_text(table[column])
     if attributes:
         table["attributes"] = _attributes(table, attributes, separator, path)
+    facts = {"split": "given"} if split else {"split": "grouped" if item else "random", "split_seed": seed}
     if not split:
         by = "category" if category else next(iter(labels), None)
-        table["split"] = _new_split(table, by, bool(item), seed, path)
+        table["split"] = new_split(table, by, seed, str(path), "name a column with split=", bool(item))
     tasks = [SingleLabel("category")] * bool(category) + [MultiLabel("attributes")] * bool(attributes)
-    return Catalogue(
-        table=table,
-        tasks=[*tasks, *map(SingleLabel, labels), *[Similarity("item")] * bool(item)],
-        images=TableImages(folder, table["image"]),
-        name=path.stem,
-        rejected=rejected,
-        facts={"split": "given"} if split else {"split": "grouped" if item else "random", "split_seed": seed},
-    )
+    tasks += [*map(SingleLabel, labels), *[Similarity("item")] * bool(item)]
+    return Catalogue(table, tasks, FolderImages(folder, table["image"]), path.stem, rejected, facts)
 
 
-def _check_columns(path: Path, table: pd.DataFrame, made_of: dict, labels: tuple[str, ...]) -> None:
-    """Every column that is named is there, and none that is there would be overwritten by another."""
-    if not (labels or any(made_of[name] for name in ("category", "attributes", "item"))):
+def as_text(column: pd.Series) -> pd.Series:
+    """What the cells of a column mean: text without blanks around it; None for what is missing or empty. Whole numbers
+    are written without a point even where the column holds some as 3.0, as pandas does beside a missing value."""
+    texts = column.dropna().astype(str).str.strip()
+    if texts.str.fullmatch(r"([+-]?\d+(\.0+)?)?").all():
+        texts = texts.str.replace(r"\.0+$", "", regex=True)
+    return texts[texts != ""].astype(object).reindex(column.index).where(lambda text: text.notna(), None)
+
+
+def split_name(text: str) -> str:
+    """``train``, ``val``, ``test``, ``query``, ``gallery`` or another name of these (``SYNONYMS``), in any case."""
+    return SYNONYMS.get(text.lower(), text.lower())
+
+
+def fault(folder: Path, location: str, path: str) -> str | None:
+    """Why a path cannot be used, whose place in a folder is ``location``."""
+    if not stays_inside(folder, location):
+        return f"the path {path!r} leaves the folder {folder}"
+    return None if (folder / location).is_file() else f"no file {path!r} in {folder}"
+
+
+def nothing_left(what: str, rejected: pd.DataFrame) -> CatalogueError:
+    """What to raise where all rows are rejected: how many for each kind of reason, and the first of each."""
+    kinds = rejected.groupby(rejected["reason"].str.replace(r"'.*?'|[0-9]+", "", regex=True), sort=False)
+    firsts = sorted(((len(rows), *rows.iloc[0]) for _, rows in kinds), key=lambda kind: -kind[0])
+    each = [f"{n:,} like {image if pd.isna(row) else f'row {row}'}: {why}" for n, _, row, image, why in firsts]
+    return CatalogueError("; ".join([what, *each]))
+
+
+def new_split(table: pd.DataFrame, by: str | None, seed: int, source: str, advice: str, items: bool = False):
+    """70/15/15 within the classes of a column, images of one item on one side; an image without an item is one."""
+    strata = table[by] if by else [""] * len(table)
+    try:
+        return grouped_split(table["item"], strata, seed) if items else random_split(strata, seed)
+    except ValueError as error:
+        raise CatalogueError(f"{source}: {error}{' (items, where there are any)' * items}; or {advice}") from None
+
+
+def _read_csv(path: Path) -> tuple[pd.DataFrame, list]:
+    """By Python's own parser: that of pandas drops rows of too many fields, and fills those of too few."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as lines:  # Excel begins UTF-8 with a mark of its own
+            reader = csv.reader(lines, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = {number: fields for number, fields in enumerate(reader, start=2) if fields}  # no blank lines
+    except UnicodeDecodeError as error:
+        raise CatalogueError(f"{path}: not UTF-8 text ({error}); save it as CSV UTF-8") from None
+    except csv.Error as error:
+        raise CatalogueError(
+            f"{path}: not a CSV at or before line {reader.line_num} ({error}); a lone quote?"
+        ) from None
+    if (n := len(header)) < 2:
+        found = f"one column, {header[0]!r}" if header else "empty"
+        raise CatalogueError(f"{path}: {found}; a CSV has commas between its columns, and needs an image and a label")
+    good = {row: fields for row, fields in rows.items() if len(fields) == n}
+    bad = [(str(path), row, None, f"has {len(rows[row])} fields instead of {n}") for row in rows if row not in good]
+    return pd.DataFrame.from_dict(good, orient="index", columns=header, dtype=object), bad
+
+
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, list]:
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    try:
+        flat = [f.name for f in pq.read_schema(path) if not re.match(".*(list|binary)|struct|map", str(f.type))]
+        table = pq.read_table(path, columns=flat)
+    except pyarrow.ArrowInvalid as error:
+        raise CatalogueError(f"{path}: not a whole parquet file ({error})") from None
+    return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), []  # an index is a column, too
+
+
+def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
+    """Columns ``image``, each path as one relative to the folder, and ``reason``, why it cannot be used or None."""
+    found, seen, root = [], {}, folder.resolve()
+    for row, path in paths.items():
+        location = path and os.path.relpath(root / path, root).replace(os.sep, "/")
+        reason = fault(root, location, path) if path else "names no image"
+        if not reason and seen.setdefault(location, row) != row:
+            reason = f"names {path!r} again, which row {seen[location]} had before"
+        found.append((location, reason))
+    return pd.DataFrame(found, paths.index, ["image", "reason"], dtype=object)
+
+
+def _check_columns(path: Path, table: pd.DataFrame, named: dict) -> None:
+    """Every column that is named is there, once, and none that is there would be overwritten by another."""
+    if not any(named[name] for name in ("category", "attributes", "item", "labels")):
         raise CatalogueError(f"{path}: nothing to learn; name at least one of category=, attributes=, item=, labels=")
-    there = ", ".join(table.columns)
-    for target, named in {**made_of, "labels": labels}.items():
-        for column in [named] if isinstance(named, str) else named or ():
+    if (twice := table.columns[table.columns.duplicated()]).any():
+        raise CatalogueError(f"{path}: two columns are called {twice[0]!r}; rename one")
+    for target, names in named.items():
+        for column in [names] if isinstance(names, str) else names or ():
             if column not in table:
+                there = ", ".join(table)
                 raise CatalogueError(f"{path}: no column {column!r}, which {target}= names; the table has {there}")
-    for label in labels:
-        if not label.isidentifier():
-            raise CatalogueError(f"{path}: column {label!r} cannot name a task; rename it, with letters, digits and _")
-    for target, named in made_of.items():
-        if target in table and named != target and (named or target == "split"):
-            raise CatalogueError(
-                f"{path}: the table has a column {target!r}, which this catalogue makes "
-                f"{f'of {named!r}' if named else 'itself'}; rename it, or use it with {target}={target!r}"
-            )
-
-
-def _folder(path: Path, images: str | Path | None) -> Path:
-    """Where the paths in the table start."""
-    candidates = [path.parent] if images is None else [Path(images), path.parent / images]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
-    raise CatalogueError(f"{path}: no folder of images, neither {' nor '.join(map(str, candidates))}")
-
-
-def _without(table: pd.DataFrame, reasons: pd.Series, rejected: pd.DataFrame, path: Path):
-    """(the rows that can be used, all that are rejected)."""
-    good = reasons.isna()
-    if not good.any():
-        first = f"; the first, row {reasons.index[0]}: {reasons.iloc[0]}" if len(reasons) else ""
-        raise CatalogueError(f"{path}: none of its {len(table) + len(rejected)} rows can be used{first}")
-    bad = table[~good]
-    gone = {"source": str(path), "row": bad.index, "image": bad["image"], "reason": reasons[~good]}
-    rejected = pd.concat([rejected, pd.DataFrame(gone, columns=REJECTED)])
-    return table[good].copy(), rejected.sort_values("row", kind="stable", ignore_index=True)
+            if target == "labels" and not column.isidentifier():
+                raise CatalogueError(f"{path}: column {column!r} cannot name a task; rename it: letters, digits and _")
+        if target in table and target not in ("labels", names) and (names or target == "split"):
+            what = f"{target!r}, which this catalogue makes {f'of {names!r}' if names else 'itself'}; rename it"
+            raise CatalogueError(f"{path}: the table has a column {what}, or use it with {target}={target!r}")
 
 
 def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str, path: Path) -> pd.Series:
     """The text of a ``MultiLabel`` for each row: that of one column, or of several with their names before it."""
-    cells, unknown = {}, {}
+    cells, known = [], False
     for name in [named] if isinstance(named, str) else named:
-        prefix = "" if isinstance(named, str) else f"{name}:"
-        column = as_text(table[name])
-        cells[name] = [None if text is None else _classes(text, prefix, separator) for text in column]
-        unknown[name] = sorted({f"?{label}" for cell in cells[name] if cell for label in cell})
-    texts = []
-    for row, parts in zip(table.index, zip(*cells.values(), strict=True), strict=True):
-        known = [unknown[name] if part is None else part for name, part in zip(cells, parts, strict=True)]
-        found = dict.fromkeys(label for part in known for label in part)
-        if wrong := [label for label in found if ";" in label]:
-            raise CatalogueError(f"{path}: row {row} has the attribute {wrong[0]!r}; a name must not hold ';'")
-        texts.append(None if all(part is None for part in parts) else ";".join(found))
-    return pd.Series(texts, index=table.index, dtype=object)
-
-
-def _classes(text: str, prefix: str, separator: str) -> list[str]:
-    return [prefix + piece.strip() for piece in text.split(separator) if piece.strip()]
-
-
-def _given_split(column: pd.Series, path: Path) -> pd.Series:
-    for row, value in column[~column.isin([*SPLITS, None])].items():
-        meant = SYNONYMS.get(value.lower(), value.lower())
-        hint = f"; write {meant!r}" if meant in SPLITS else ""
-        raise CatalogueError(f"{path}: row {row} has the split {value!r}, which is not among {', '.join(SPLITS)}{hint}")
-    return column
-
-
-def _new_split(table: pd.DataFrame, by: str | None, grouped: bool, seed: int, path: Path):
-    """70/15/15 within the classes of a column, images of one item on one side; an image without an item is one."""
-    strata = table[by] if by else pd.Series("", index=table.index)
-    try:
-        if not grouped:
-            return random_split(strata, seed)
-        return grouped_split(table["item"].fillna("\0" + table["image"]), strata, seed)
-    except ValueError as error:
-        raise CatalogueError(f"{path}: {error} (items, where there are any); or name a column with split=") from None
+        prefix, texts = "" if isinstance(named, str) else f"{name}:", as_text(table[name])
+        if separator != ";" and (wrong := texts[texts.str.contains(";", na=False)]).any():
+            where = f"{path}: row {wrong.index[0]}"
+            raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
+        column = [text and [prefix + p.strip() for p in text.split(separator) if p.strip()] for text in texts]
+        unknown = sorted({f"?{label}" for labels in column for label in labels or ()})
+        cells.append([unknown if labels is None else labels for labels in column])
+        known |= texts.notna()
+    texts = [";".join(dict.fromkeys(chain(*labels))) for labels in zip(*cells, strict=True)]
+    return pd.Series(texts, table.index, dtype=object).where(known, None)

@@ -1,0 +1,188 @@
+"""The download, with a stand-in for the hub behind the real client."""
+
+import hashlib
+import io
+import re
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fashionlib.__main__ import main
+from fashionlib.sources.products import FOLDER, SHARDS
+
+REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
+client = pytest.importorskip("httpx2", reason="the hub's client of this version has another transport")
+
+
+def parquet(number: int) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"id": list(range(1000 * number, 1000 * number + 500))}), file)
+    return file.getvalue()
+
+
+class Hub:
+    """Answers as the hub does for two files; ``requests`` lists what was asked, ``fault`` may answer instead."""
+
+    def __init__(self):
+        self.files = {f"/datasets/ashraq/{FOLDER}/resolve/{REVISION}/{n}": parquet(i) for i, n in enumerate(SHARDS)}
+        self.requests: list[tuple[str, str]] = []
+        self.fault = None
+
+    def __call__(self, request):
+        if "/api/" in request.url.path:  # the client asks other things too, which are no files
+            return client.Response(404, request=request)
+        self.requests.append((request.method, request.url.path))
+        if self.fault:
+            answer = self.fault(request)
+            if answer is not None:
+                return answer
+        if request.url.path not in self.files:
+            return client.Response(404, headers={"X-Error-Code": "EntryNotFound"}, request=request)
+        content = self.files[request.url.path]
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": REVISION}
+        if request.method == "HEAD":
+            return client.Response(200, headers=headers | {"Content-Length": str(len(content))}, request=request)
+        status, start = 200, 0
+        if part := re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", "")):
+            status, start = 206, int(part[1])
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return client.Response(status, headers=headers, content=content[start:], request=request)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    stand_in = Hub()
+    huggingface_hub.set_client_factory(lambda: client.Client(transport=client.MockTransport(stand_in)))
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between its attempts the client waits
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    yield stand_in
+    huggingface_hub.set_client_factory(client.Client)
+
+
+def landed(root: Path) -> dict[str, bytes]:
+    folder = root / FOLDER
+    return {name: (folder / name).read_bytes() for name in SHARDS if (folder / name).exists()}
+
+
+def test_both_files_are_fetched_at_the_pinned_revision_and_only_once(hub, tmp_path, capsys):
+    assert main(["download", "products", "--data", str(tmp_path)]) == 0
+    assert list(landed(tmp_path).values()) == [parquet(0), parquet(1)]
+    assert {path for _, path in hub.requests} == set(hub.files)
+    out = capsys.readouterr().out
+    assert all(str(tmp_path / FOLDER / name) in out for name in SHARDS)
+
+    hub.requests.clear()
+    assert main(["download", "products", "--data", str(tmp_path)]) == 0
+    assert hub.requests == []
+
+
+def test_files_put_there_by_hand_are_kept_and_a_damaged_one_is_fetched_anew(hub, tmp_path):
+    first, second = (tmp_path / FOLDER / name for name in SHARDS)
+    first.parent.mkdir(parents=True)
+    first.write_bytes(parquet(7))
+    second.write_bytes(parquet(1)[:-50])
+    assert main(["download", "products", "--data", str(tmp_path)]) == 0
+    assert landed(tmp_path) == {SHARDS[0]: parquet(7), SHARDS[1]: parquet(1)}
+    assert all(path.endswith(SHARDS[1]) for _, path in hub.requests)
+
+
+def fails(root: Path, capsys) -> str:
+    """Runs the command, which must fail with advice; returns what it said on stderr."""
+    assert main(["download", "products", "--data", str(root)]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    for word in ("could not fetch", "ashraq/fashion-product-images-small", REVISION, str(root / FOLDER)):
+        assert word in said
+    assert "kaggle.com/datasets/paramaggarwal" in said and "styles.csv and images/" in said
+    return said
+
+
+def test_no_network(hub, tmp_path, capsys):
+    def unreachable(request):
+        raise client.ConnectError("Name or service not known")
+
+    hub.fault = unreachable
+    assert SHARDS[0] in fails(tmp_path, capsys)
+    assert landed(tmp_path) == {}
+
+
+def test_a_file_that_is_not_on_the_hub(hub, tmp_path, capsys):
+    del hub.files[next(path for path in hub.files if path.endswith(SHARDS[1]))]
+    said = fails(tmp_path, capsys)
+    assert SHARDS[1] in said and "404" in said
+    assert list(landed(tmp_path)) == [SHARDS[0]]
+
+
+def test_a_damaged_file_is_not_taken_for_good_without_network(hub, tmp_path, capsys):
+    file = tmp_path / FOLDER / SHARDS[0]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(parquet(0)[:300])
+    hub.fault = lambda request: client.Response(403, request=request)
+    assert "403" in fails(tmp_path, capsys)
+    assert landed(tmp_path) == {}
+
+
+class Cut(client.SyncByteStream):
+    """A body whose connection breaks after some bytes."""
+
+    def __init__(self, content: bytes):
+        self.content = content
+
+    def __iter__(self):
+        yield self.content
+        raise client.ReadError("connection reset by peer")
+
+
+def test_a_connection_that_breaks_leaves_no_half_file_under_the_final_name(hub, tmp_path, capsys):
+    def cut(request):
+        if request.method == "HEAD":
+            return None
+        if "Range" in request.headers:
+            raise client.ConnectError("connection reset by peer")
+        return client.Response(
+            200, headers={"Content-Length": str(len(parquet(0)))}, stream=Cut(parquet(0)[:700]), request=request
+        )
+
+    hub.fault = cut
+    assert "connection reset" in fails(tmp_path, capsys)
+    assert landed(tmp_path) == {}
+    hub.fault = None
+    assert main(["download", "products", "--data", str(tmp_path)]) == 0
+    assert list(landed(tmp_path).values()) == [parquet(0), parquet(1)]
+
+
+def test_what_comes_and_is_not_parquet_is_not_kept(hub, tmp_path, capsys):
+    hub.files = {path: b"<html>Please log in to this network</html>" for path in hub.files}
+    assert "not a parquet file" in fails(tmp_path, capsys)
+    assert landed(tmp_path) == {}
+
+
+def test_a_folder_that_cannot_be_written(hub, tmp_path, capsys):
+    (tmp_path / FOLDER).write_text("a file where the folder should be")
+    assert "could not fetch" in fails(tmp_path, capsys)
+    assert (tmp_path / FOLDER).read_text() == "a file where the folder should be"
+
+
+def test_without_the_client_the_message_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["download", "products", "--data", str(tmp_path)]) == 1
+    assert "pip install fashionlib[products]" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
+    def interrupted(root):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fashionlib.sources.download.download_products", interrupted)
+    assert main(["download", "products", "--data", str(tmp_path)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_data_defaults_to_the_environment_variable(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASHION_DATA", str(tmp_path / "from-environment"))
+    assert main(["download", "products"]) == 0
+    assert len(landed(tmp_path / "from-environment")) == 2
