@@ -1,49 +1,53 @@
-"""Bulk tagging: a folder of any number of photos into one parquet file, in shards, so that a stopped job goes on."""
-
-from __future__ import annotations
+"""Bulk tagging: a folder of any number of photos into one file, in shards, so that a stopped job goes on; the formats
+of that file."""
 
 import json
 import os
 import shutil
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from glob import escape
 from pathlib import Path
+from typing import BinaryIO
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..training.checkpoints import model_id
+from ..data.decoding import MAY_PASS
+from ..data.files import printable
+from ..machine.files import file_sha256, write_atomically, write_json
 from ..machine.progress import progress
-from .shards import METADATA, BulkError, Job, Shard, count, cut, join, sha256, write_manifest
-from .tagging import Rules
+from ..training.checkpoints import model_id
+from .shards import BulkError, BulkOptions, Job, Shard, count, cut, read_part, sha256
+from .tagging import EMBEDDINGS, TAGS
 
-__all__ = ["BulkError", "BulkReport", "tag_folder"]
-
-ENGINES = ("local", "ray")
+SUMMARY = ("images", "unreadable", "may_pass", "reasons")  # what the results say of themselves, too
+METADATA = b"fashionlib"  # in the schema of a parquet file: which job it is the result of
+SCHEMAS = {"tags": TAGS, "embeddings": EMBEDDINGS}
 
 
 @dataclass(frozen=True)
 class BulkReport:
-    """What became of a job. ``tagged`` counts the photos of this call, without those of ``reused`` shards; ``reasons``
-    are those of the first ten unreadable photos. ``may_pass`` counts the unreadable ones that the next call tries
-    again."""
+    """What became of a job. ``tagged`` counts the photos of this call, without those of ``reused`` shards; ``may_pass``
+    the unreadable ones that the next call tries again; ``reasons`` are those of the first ten unreadable photos."""
 
     out: Path
     images: int
     unreadable: int
+    may_pass: int
+    reasons: list[str]
     shards: int
-    reused: int = 0
-    tagged: int = 0
-    seconds: float = 0.0
-    reasons: list[str] = field(default_factory=list)
-    may_pass: int = 0
+    reused: int
+    tagged: int
+    seconds: float
 
     def __str__(self) -> str:
         speed = f", {self.tagged / self.seconds:.1f} images/s" if self.tagged else ""
-        lines = [f"{self.images:,} images, {self.unreadable:,} unreadable{speed}: {self.out}"]
+        lines = [f"{self.images:,} images, {self.unreadable:,} unreadable{speed}: {printable(str(self.out))}"]
         lines += [f"  {reason}" for reason in self.reasons]
         if self.unreadable > len(self.reasons):
             lines.append(f"  and {self.unreadable - len(self.reasons):,} more: the rows with an error")
@@ -53,167 +57,180 @@ class BulkReport:
 
 
 def tag_folder(
-    model_path: str | Path,
+    model: str | Path,
     photos: str | Path,
     out: str | Path,
     embeddings: str | Path | None = None,
-    engine: str = "local",
-    workers: int = 1,
-    shard_size: int = 1024,
-    top: int = 3,
-    threshold: float = 0.5,
-    batch_size: int = 128,
+    overwrite: bool = False,
+    options: BulkOptions | None = None,
 ) -> BulkReport:
-    """Tag the photos of a folder into the parquet file ``out``: the rows of ``Tagger.tag``, in the order of the photos.
-    With ``embeddings``, a second file has the rows of ``Tagger.embed``, from the same pass.
+    """Tag the photos of a folder with a ``model.pth`` into the file ``out``: the rows of ``Tagger.tag``, in the order
+    of the photos, and those of ``Tagger.embed`` into ``embeddings``. The ending decides the format: ``.parquet``,
+    ``.csv`` (lists as JSON), or ``.jsonl`` (a JSON object a line).
 
-    The photos are tagged in shards of about ``shard_size``, the most that is in memory and that is lost when the job
-    is stopped by whatever it may be: the same call goes on from there. Finished shards lie in ``<out>.job`` until all
-    are joined. What they are named by, and so used again for, is the model, ``top``, ``threshold``, whether there are
-    embeddings, and the name, size and time of change of each photo; a photo that came or changed in between costs its
-    own shard. If ``out`` is already the result of all that, nothing is done; else it is replaced at the end. Shards in
-    which a photo could not be read for a reason that may pass (see ``images.BadImage``) are tagged again by the next
-    call; until none is left, ``<out>.job`` stays.
-    ``batch_size`` and ``engine`` may change in between: they decide the last digits of a confidence at most.
+    A stopped job goes on with the same call. Finished shards lie in ``<out>.job`` until all are joined, named by the
+    model, ``top``, ``threshold``, whether there are embeddings, and name, size and time of change of each photo. Shards
+    with a photo that could not be read for a reason that may pass (see ``decoding.BadImage``) stay there, and are
+    tagged again by the next call. The result of another job is replaced at the end, other files with ``overwrite``.
 
-    ``engine="local"`` is this process, with all its cores or the GPU; ``"ray"`` are ``workers`` processes on one or
-    several machines, see ``scale``.
-
-    Raises ``FileNotFoundError`` and ``ValueError`` for a model, folder or option that will not do, ``BulkError`` if
-    another process works on the same ``out``, and ``OSError`` naming the file if one cannot be written.
+    Raises ``FileNotFoundError``, ``ValueError``, ``BulkError`` for a file that is in the way or if another process
+    works on the same ``out``, and ``OSError`` naming the file if one cannot be written.
     """
-    began = time.monotonic()
-    results = [Path(path) for path in (out, embeddings) if path is not None]
-    _check(photos, results, engine, workers, shard_size)
-    Rules(top, threshold)
-    job = Job(
-        model=os.path.abspath(model_path),
-        model_id=model_id(model_path),
-        folder=results[0].absolute().with_name(f"{results[0].name}.job"),
-        options={"top": top, "threshold": threshold, "embeddings": embeddings is not None},
-        batch_size=batch_size,
-    )
-    shards = cut(job, photos, shard_size)
-    fingerprint = sha256([shard.part for shard in shards])
-    with _locked(job.folder, results[0]):
-        summary = _finished(results, fingerprint)
-        if summary:
-            print(f"tag: {results[0]} is finished already, from the same photos, model and options; nothing to do")
-            return BulkReport(results[0], **summary, shards=len(shards), reused=len(shards))
-        with _told_how_to_go_on(job, shards):
-            if dropped := job.drop_what_may_pass(shards):
-                print(f"tag: {dropped} shards hold photos that could not be read before; they are tried again")
-            _say_what_is_reused(job, shards)
-            pending = [shard for shard in shards if not job.done(shard)]
-            write_manifest(job, shards)
-            _tag(job, shards, pending, engine, workers)
-            summary = join(job, shards, results, fingerprint)
-        if not summary["may_pass"]:
-            shutil.rmtree(job.folder, ignore_errors=True)
-    return BulkReport(
-        results[0],
-        **summary,
-        shards=len(shards),
-        reused=len(shards) - len(pending),
-        tagged=count(pending),
-        seconds=time.monotonic() - began,
-    )
-
-
-def _check(photos: str | Path, results: list[Path], engine: str, workers: int, shard_size: int) -> None:
+    began, options = time.monotonic(), options or BulkOptions()
+    outputs = {"tags": Path(out)} | ({} if embeddings is None else {"embeddings": Path(embeddings)})
     if not os.path.isdir(photos):
         raise FileNotFoundError(f"photos: there is no folder {photos}")
-    if engine not in ENGINES:
-        raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
-    if workers < 1 or shard_size < 1:
-        raise ValueError(f"workers and shard_size must be at least 1, not {workers} and {shard_size}")
-    if engine == "local" and workers > 1:
-        raise ValueError("the local engine is one process, which uses all cores; take engine 'ray' for several workers")
-    if len(set(map(os.path.abspath, results))) < len(results):
-        raise ValueError(f"tags and embeddings cannot both go to {results[0]}; give two files")
-    for path in results:
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder; give the name of a parquet file")
+    if len({os.path.abspath(path) for path in outputs.values()}) < len(outputs):
+        raise ValueError(f"tags and embeddings cannot both go to {out}; give two files")
+    check_outputs(outputs, overwrite)
+    folder = outputs["tags"].absolute().with_name(f"{outputs['tags'].name}.job")
+    job = Job(os.path.abspath(model), model_id(model), folder, embeddings is not None, options)
+    shards = cut(job, photos)
+    known = job.asked | {"job": sha256([shard.part for shard in shards])}
+    with _locked(job, shards):
+        made = {holds: facts_of(path) for holds, path in outputs.items()}
+        if all(made[h].get("job") == known["job"] and made[h]["holds"] == h and not made[h]["may_pass"] for h in made):
+            print(f"tag: {out} is finished already, from the same photos, model and options; nothing to do")
+            summary, pending = {name: made["tags"][name] for name in SUMMARY}, []
+        else:
+            if pending := _pending(job, shards):
+                _tag(job, pending, count(shards))
+            reasons = [reason for shard in shards for reason in job.errors(shard)]
+            may_pass = sum(reason.endswith(MAY_PASS) for reason in reasons)
+            summary = dict(zip(SUMMARY, (count(shards), len(reasons), may_pass, reasons[:10]), strict=True))
+            check_outputs(outputs, overwrite)  # they may have come in the meantime
+            join(job, shards, outputs, known | summary)
+        if not summary["may_pass"]:
+            shutil.rmtree(job.folder, ignore_errors=True)
+    reused, tagged, seconds = len(shards) - len(pending), count(pending), time.monotonic() - began
+    return BulkReport(Path(out), **summary, shards=len(shards), reused=reused, tagged=tagged, seconds=seconds)
 
 
 @contextmanager
-def _locked(folder: Path, out: Path) -> Iterator[None]:
-    """Alone with the folder of a job, which is made, and is removed again if nothing is in it that is worth keeping."""
+def _locked(job: Job, shards: list[Shard]) -> Iterator[None]:
+    """Alone with the folder of a job, which is made, and removed again if it holds nothing worth keeping. An error or
+    interruption says, in a note, what is kept."""
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
+    job.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(job.folder / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise BulkError(f"{out}: another process is tagging into this file; wait for it or name another file") from None
+        raise BulkError(f"{job.folder.with_suffix('')}: another process is tagging into this file; wait") from None
     try:
         yield
+    except BaseException as error:
+        if done := sum(job.done(shard) for shard in shards):
+            of = f"{done} of {len(shards)} shards"
+            error.add_note(f"{of} are done and kept in {job.folder}; the same call goes on from there")
+        raise
     finally:
-        if not any(folder.glob("*.parquet")):
-            shutil.rmtree(folder, ignore_errors=True)
+        if not any(job.folder.glob("*.parquet")):
+            shutil.rmtree(job.folder, ignore_errors=True)
         lock.release()
 
 
-def _finished(results: list[Path], fingerprint: str) -> dict | None:
-    """The summary in finished files, if all are there and from this job, and no photo is to be tried again."""
-    summary = None
-    for path in results:
-        try:
-            summary = json.loads((pq.read_schema(path).metadata or {})[METADATA])
-        except (OSError, pa.ArrowInvalid, KeyError):  # not there, or something else
-            return None
-        if summary.pop("job") != fingerprint or summary.get("may_pass"):
-            return None
-    return {name: summary[name] for name in ("images", "unreadable", "reasons")}
-
-
-def _say_what_is_reused(job: Job, shards: list[Shard]) -> None:
-    ours = {part.name for shard in shards for part in job.parts(shard)}
-    if others := {part.name for part in job.folder.glob("*.parquet")} - ours:
-        try:
-            before = json.loads((job.folder / "manifest.json").read_text())
-        except (OSError, ValueError):
-            before = {}
-        same = before.get("model_id") == job.model_id and before.get("options") == job.options
-        what = "of photos that have changed" if same else "of another model or other options"
-        print(f"tag: {len(others)} parts in {job.folder} are {what}; they are not used")
-    if done := [shard for shard in shards if job.done(shard)]:
+def _pending(job: Job, shards: list[Shard]) -> list[Shard]:
+    """The shards that are to be tagged; says what becomes of the others."""
+    done = [shard for shard in shards if job.done(shard)]
+    if again := [shard for shard in done if any(error.endswith(MAY_PASS) for error in job.errors(shard))]:
+        print(f"tag: {len(again)} shards hold photos that could not be read before; they are tried again")
+        for part in (part for shard in again for part in job.parts(shard)):
+            part.unlink()
+    if others := len(set(job.folder.glob("*.parquet")) - {part for shard in shards for part in job.parts(shard)}):
+        what = "another model or other options, or of photos that have changed"
+        print(f"tag: {others} parts in {job.folder} are of {what}; they are not used")
+    if done := [shard for shard in done if shard not in again]:
         print(f"tag: {len(done)} of {len(shards)} shards ({count(done):,} photos) are there already; going on")
+    return [shard for shard in shards if not job.done(shard)]
 
 
-@contextmanager
-def _told_how_to_go_on(job: Job, shards: list[Shard]) -> Iterator[None]:
-    """An interruption or an error says what is kept."""
+def _tag(job: Job, pending: list[Shard], total: int) -> None:
+    if job.options.engine == "ray":
+        from .scale import tag_shards
 
-    def kept() -> str:
-        done = sum(job.done(shard) for shard in shards)
-        return f"{done} of {len(shards)} shards are done and kept in {job.folder}; the same call goes on from there"
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"\ntag: {kept()}", file=sys.stderr)
-        raise
-    except BulkError as error:
-        raise BulkError(f"{error}. {kept()}") from error
-    except OSError as error:
-        raise OSError(error.errno, f"{error.strerror or error}; {kept()}", error.filename) from error
-
-
-def _tag(job: Job, shards: list[Shard], pending: list[Shard], engine: str, workers: int) -> None:
-    total = count(shards)
-    with progress(total=total, what="tag", unit="img") as bar:
+        tagged = tag_shards(job, pending)
+    else:
+        tagger = job.tagger()
+        tagged = (job.tag(tagger, shard) for shard in pending)
+    with progress(total=total, what="tag", unit="img") as bar, closing(tagged):
         bar.update(total - count(pending))
-        if not pending:
-            return
-        if engine == "ray":
-            from .scale import tag_shards
+        for photos in tagged:
+            bar.update(photos)
 
-            with closing(tag_shards(job, pending, workers)) as tagged:
-                for photos in tagged:
-                    bar.update(photos)
-        else:
-            tagger = job.tagger()
-            for shard in pending:
-                job.tag(tagger, shard, bar.update)
+
+def check_outputs(outputs: dict[str, Path], overwrite: bool) -> None:
+    """Raises ``ValueError`` for a path whose ending is no format, or a folder, and ``BulkError`` for a file, unless
+    ``overwrite``, that no earlier job has written with ``"tags"`` or ``"embeddings"``, or that was changed since."""
+    for holds, path in outputs.items():
+        if path.suffix.lower() not in WRITERS:
+            raise ValueError(f"{path}: the ending decides the format; let it be one of {', '.join(WRITERS)}")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is a folder, or no file; name another")
+        if path.exists() and not overwrite and facts_of(path).get("holds") != holds:
+            what = f"is there already and is no result of an earlier job with {holds}, or was changed since"
+            raise BulkError(f"{path} {what}; name another file, or let it be replaced (overwrite=True, --overwrite)")
+
+
+def facts_of(path: Path) -> dict:
+    """What a result says of the job that made it: a parquet file in its schema, another in ``<name>.job.json`` beside
+    it, which counts for just these bytes. Empty for any other file."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return json.loads(pq.read_schema(path).metadata[METADATA])
+        facts = json.loads(_beside(path).read_text())
+        return facts if facts["sha256"] == file_sha256(path) else {}
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or something else
+        return {}
+
+
+def join(job: Job, shards: list[Shard], outputs: dict[str, Path], facts: dict) -> None:
+    """Join the parts, one at a time in memory, to the results; the tags last, so that with them all is there."""
+    for number, (holds, path) in reversed(list(enumerate(outputs.items()))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for unfinished in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed here
+            unfinished.unlink()
+        known, kind = {**facts, "holds": holds}, path.suffix.lower()
+        schema = SCHEMAS[holds].with_metadata({METADATA: json.dumps(known)})
+        tables = (read_part(job.parts(shard)[number]) for shard in shards)
+        write_atomically(path, partial(WRITERS[kind], tables=tables, schema=schema))
+        if kind != ".parquet":
+            write_json(_beside(path), {**known, "sha256": file_sha256(path)})
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.job.json")
+
+
+def _write_parquet(file: BinaryIO, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    with pq.ParquetWriter(file, schema) as writer:
+        for table in tables:
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
+
+
+def _write_csv(file: BinaryIO, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    for number, table in enumerate(tables):
+        rows = [[_json(v) if isinstance(v, list) else v for v in row.values()] for row in _rows(table)]
+        frame = pd.DataFrame(rows, columns=schema.names)
+        frame.to_csv(file, mode="wb", header=number == 0, index=False, lineterminator="\n")
+
+
+def _write_jsonl(file: BinaryIO, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    for table in tables:
+        file.writelines(f"{_json(row)}\n".encode() for row in _rows(table))
+
+
+def _rows(table: pa.Table) -> list[dict]:
+    """The rows as plain values; in double precision by way of text, or 0.98 would become 0.9800000190734863."""
+    for kind in (pa.string(), pa.float64()):
+        kinds = {"confidence": kind, "top_confidence": pa.list_(kind), "embedding": pa.list_(kind)}
+        table = table.cast(pa.schema([(field.name, kinds.get(field.name, field.type)) for field in table.schema]))
+    return table.to_pylist()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}

@@ -1,11 +1,5 @@
-"""Clean a catalogue: what networks that never saw an image say of its labels, and which labels contradict each other.
-
-What a network learned from an image it repeats of that image, its wrong label too. So the catalogue is divided into
-folds, and each fold is judged by a network that was trained on the others. Ranking what they disbelieve, and planting
-errors to see how many are found, are in ``suspects``; its functions are found here as well.
-"""
-
-from __future__ import annotations
+"""Clean a catalogue: what networks that never saw an image say of its labels (of those that a network has learned, it
+repeats the wrong ones), and which labels contradict each other. Ranking what they disbelieve is in ``suspects``."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,92 +11,71 @@ import pandas as pd
 import torch
 
 from ..data.catalogue import Catalogue
-from ..data.duplicates import duplicate_groups, duplicate_pairs
-from ..evaluation.predict import bootstrap_interval, predict_once
 from ..data.images import ImageData
-from ..tasks.labels import encode_labels, found_classes
-from ..models import MultitaskModel
+from ..data.splits import group_numbers
+from ..evaluation.predict import predict_once
 from ..machine.processes import is_main_process
-from ..training.settings import Settings
-from ..data.splits import join_groups
-from .suspects import find_suspects, found_planted, hide_labels, plant_errors
-from ..tasks import Hierarchy, MultiLabel
+from ..metrics.bootstrap import percentile_interval, resampled_means
+from ..models import MultitaskModel
+from ..tasks import Hierarchy
+from ..tasks.labels import found_classes
 from ..training.fit import fit
-
-__all__ = [
-    "OutOfFold",
-    "duplicate_table",
-    "fill_missing",
-    "fill_scores",
-    "find_suspects",
-    "fold_numbers",
-    "found_planted",
-    "hide_labels",
-    "impossible_paths",
-    "out_of_fold",
-    "plant_errors",
-]
+from ..training.settings import Settings
+from .duplicates import duplicate_groups, duplicate_pairs, join_groups
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What networks that never saw an image say of it.
-
-    ``fold`` (N,) is the fold of every row of ``catalogue``; ``probabilities`` holds for each label (N, C), a column
-    for each of its ``classes``, which are those of the whole catalogue. Where the network that judges a row never saw
-    a class, because all images of it lie in that row's own fold, the value is NaN: it has no opinion of that class.
-    """
+    """What networks that never saw an image say of it: ``fold`` (N,) of every row of ``catalogue``, and for each label
+    a table of ``probabilities`` (N, C), a column for each of the whole catalogue's classes. The value is NaN where the
+    network that judges a row has no opinion of a class, because all images of it lie in that row's own fold."""
 
     catalogue: Catalogue
     fold: np.ndarray
-    classes: dict[str, tuple[str, ...]]
-    probabilities: dict[str, np.ndarray]
+    probabilities: dict[str, pd.DataFrame]
 
-    def of(self, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of a label: probabilities (N, C), names of the classes (C,), and the given class of every row (N,),
-        ``MISSING`` where none is given. Raises ``ValueError`` for a label that was not predicted."""
+    def of(self, label: str) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:
+        """Of a label: probabilities (N, C), the given class of every row, and its probability (N,), NaN where none is
+        given or the network has no opinion. Raises ``ValueError`` for a label that was not predicted."""
         if label not in self.probabilities:
-            there = ", ".join(self.probabilities)
-            raise ValueError(f"label {label!r} was not predicted out of fold; there are {there}")
-        given = encode_labels(self.catalogue.table[label], self.classes[label])
-        return self.probabilities[label], np.array(self.classes[label], dtype=object), given
+            what = f"label {label!r} was not predicted out of fold; there are"
+            raise ValueError(f"{what} {', '.join(self.probabilities)}")
+        probabilities, given = self.probabilities[label], self.catalogue.table[label]
+        column = probabilities.columns.get_indexer(given)
+        p_given = np.where(column < 0, np.nan, probabilities.to_numpy()[np.arange(len(column)), column])
+        return probabilities, given, p_given
 
     def summary(self) -> pd.DataFrame:
-        """One row per label: label, classes, labelled, missing, no_opinion (the given class is unknown to the network
-        that judges the row; such a row is never a suspect), judged, and agree: the share of the judged rows whose most
-        probable class is the given one."""
+        """One row per label: label, classes, labelled, missing, no_opinion (rows whose given class is unknown to the
+        network that judges them), judged, and agree: the share of the judged whose most probable class is the given."""
         rows = []
-        for label, classes in self.classes.items():
-            probabilities, _, given = self.of(label)
-            labelled = np.flatnonzero(given >= 0)
-            judged = labelled[~np.isnan(probabilities[labelled, given[labelled]])]
-            best = np.nan_to_num(probabilities[judged], nan=-1.0).argmax(1)
-            counts = {"labelled": len(labelled), "missing": len(given) - len(labelled)}
-            counts |= {"no_opinion": len(labelled) - len(judged), "judged": len(judged)}
-            agree = float((best == given[judged]).mean()) if len(judged) else float("nan")
-            rows.append({"label": label, "classes": len(classes), **counts, "agree": agree})
-        return pd.DataFrame(rows)
+        for label in self.probabilities:
+            probabilities, given, p_given = self.of(label)
+            judged, labelled = ~np.isnan(p_given), int(given.count())
+            counts = [labelled, len(given) - labelled, labelled - int(judged.sum()), int(judged.sum())]
+            agree = (probabilities.fillna(-1.0).idxmax(axis=1) == given)[judged].mean()
+            rows.append([label, probabilities.shape[1], *counts, agree])
+        columns = ["label", "classes", "labelled", "missing", "no_opinion", "judged", "agree"]
+        return pd.DataFrame(rows, columns=columns)
 
 
 def fold_numbers(groups: Sequence, strata: Sequence, folds: int = 3, seed: int = 0) -> np.ndarray:
-    """A fold (N,), from 0 to ``folds`` - 1, for every row: rows that share a group share a fold, and each stratum is
-    spread over the folds as evenly as its groups allow; missing values are a stratum of their own.
-
-    Raises ``ValueError`` with fewer than two folds or fewer groups than folds.
-    """
+    """A fold (N,), from 0 to ``folds`` - 1, for every row: rows that share a group share a fold (a row without one is a
+    group by itself), and each stratum, missing values being one, is spread over the folds as evenly as its groups
+    allow. Raises ``ValueError`` with fewer than two folds or fewer groups than folds."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups, units = pd.factorize(pd.Series(groups).to_numpy())
+    groups = group_numbers(groups)
     strata = pd.Series(strata).reset_index(drop=True).fillna("").astype(str)
-    if not 2 <= folds <= len(units):
-        raise ValueError(f"folds is {folds}; it must be at least 2, and at most the number of groups ({len(units)})")
+    most = groups.max() + 1
+    if not 2 <= folds <= most:
+        raise ValueError(f"folds is {folds}; it must be at least 2, and at most the number of groups ({most})")
     if strata.value_counts().max() < folds:
         strata[:] = ""  # every stratum is too rare to be spread
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     numbers = np.full(len(groups), -1)
-    with warnings.catch_warnings():
-        # a class with fewer images than folds is nothing to warn of: it goes where it can
+    with warnings.catch_warnings():  # a class with fewer images than folds goes where it can
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         for number, (_, held) in enumerate(splitter.split(groups, strata, groups)):
             numbers[held] = number
     return numbers
@@ -116,28 +89,23 @@ def out_of_fold(
     stratum: str,
     folds: int = 3,
     groups: Sequence | None = None,
-    mirror: bool = True,
 ) -> OutOfFold:
     """Every row of a catalogue, of whatever split, judged once by a network that was trained on the other folds.
 
     ``make_model`` is called for each fold, after the seed was set, with data whose training split is the other folds:
-    the model's tasks decide which labels are judged (those with one class an image, and every level of a taxonomy), as
-    in ``lambda part: MultitaskModel("resnet18", part.catalogue.select("articleType"), size=part.size)``.
+    ``lambda part: MultitaskModel("resnet18", part.catalogue.select("articleType"), size=part.size)``. Judged are the
+    labels with one class an image, and every level of a taxonomy; the probabilities are not calibrated.
 
-    Folds are stratified by the column ``stratum``, and images of one group share a fold; without ``groups`` (N,) these
-    are the items and near-duplicates (``duplicates.duplicate_groups``), for a network that saw the same photo with the
-    same wrong label would believe it. The runs are in ``run_dir/fold_0`` and so on, and resumable: called again, it
-    trains nothing twice. There is no validation, so that ``patience`` has no effect. ``mirror`` averages with the
-    mirror image. The probabilities are as the networks give them, not calibrated.
-
-    Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no task of the model has one class an image.
+    Folds are stratified by the column ``stratum``, and images of one group (N,), by default items and near-duplicates
+    (``duplicates.duplicate_groups``), share a fold. The runs, in ``run_dir/fold_0`` and so on, go on where they were;
+    without validation, ``patience`` has no effect. Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no
+    task of the model has one class an image.
     """
     table = data.catalogue.table
     if groups is None:
         groups = duplicate_groups(data, duplicate_pairs(data))
     fold = fold_numbers(groups, table[stratum], folds, settings.seed)
-    classes: dict[str, tuple[str, ...]] = {}
-    probabilities: dict[str, np.ndarray] = {}
+    probabilities: dict[str, pd.DataFrame] = {}
     for number in range(folds):
         held = fold == number
         if is_main_process():
@@ -145,106 +113,87 @@ def out_of_fold(
         part = data.with_split(np.where(held, "test", "train"), fold=number, folds=folds)
         torch.manual_seed(settings.seed)
         run = fit(make_model(part), part, settings, Path(run_dir) / f"fold_{number}")
-        predictions = predict_once(run.model, part, "test", run.run_dir, mirror)
+        predictions = predict_once(run.model, part, "test", run.run_dir)
         for label, (predicted, _) in predictions.labels().items():
-            if label not in classes:
-                classes[label] = found_classes(table[label])
-                probabilities[label] = np.full((len(table), len(classes[label])), np.nan, np.float32)
-            learned = set(table.loc[~held, label].dropna())
-            known = [k for k, name in enumerate(predictions.classes(label)) if name in learned]
-            columns = [classes[label].index(predictions.classes(label)[k]) for k in known]
-            probabilities[label][np.ix_(predictions.rows, columns)] = predicted.probabilities[:, known]
-    if not classes:
+            nothing = pd.DataFrame(np.float32("nan"), table.index, found_classes(table[label]))
+            said = pd.DataFrame(predicted.probabilities, predictions.rows, predictions.classes(label), np.float32)
+            said = said.loc[:, said.columns.isin(table.loc[~held, label])]  # a head may have classes that it never saw
+            probabilities.setdefault(label, nothing).loc[said.index, said.columns] = said
+    if not probabilities:
         raise ValueError("no evaluated task of the model has one class an image; there is nothing to judge")
-    return OutOfFold(data.catalogue, fold, classes, probabilities)
+    return OutOfFold(data.catalogue, fold, probabilities)
 
 
 def fill_missing(found: OutOfFold, label: str, minimum: float = 0.0) -> pd.DataFrame:
     """The rows whose ``label`` is missing, with the most probable class, the surest first: row, image, label,
     suggested, confidence; those below ``minimum`` are left out. How far to trust a confidence, ``fill_scores`` says."""
-    probabilities, names, given = found.of(label)
-    rows = np.flatnonzero(given < 0)
-    known = np.nan_to_num(probabilities[rows], nan=-1.0)
-    images = found.catalogue.table["image"].to_numpy()[rows]
-    filled = pd.DataFrame({"row": rows, "image": images, "label": label, "suggested": names[known.argmax(1)]})
-    filled["confidence"] = known.max(1)
+    probabilities, given, _ = found.of(label)
+    known = probabilities[given.isna()].fillna(-1.0)
+    filled = found.catalogue.table.loc[known.index, ["image"]].rename_axis("row").reset_index().assign(label=label)
+    filled["suggested"], filled["confidence"] = known.columns[known.to_numpy().argmax(1)], known.to_numpy().max(1)
     filled = filled[filled["confidence"] >= minimum]
     return filled.sort_values(["confidence", "row"], ascending=[False, True], ignore_index=True)
 
 
-def fill_scores(
-    filled: pd.DataFrame, hidden: pd.DataFrame, minimums: Sequence[float] = (0.0, 0.5, 0.7, 0.9, 0.95)
-) -> pd.DataFrame:
-    """How right fills are, on labels that were hidden on purpose: one row per confidence threshold: minimum, hidden,
-    filled, coverage (share of the hidden rows that is filled), accuracy of those, and its 95% bootstrap interval
-    ci_low, ci_high. ``hidden`` is that of ``hide_labels``, ``filled`` that of ``fill_missing`` with minimum 0; rows
-    that were not hidden do not count."""
+def fill_scores(filled: pd.DataFrame, hidden: pd.DataFrame, minimums=(0.0, 0.5, 0.7, 0.9, 0.95)) -> pd.DataFrame:
+    """How right the fills of ``fill_missing`` (minimum 0) are, on labels hidden by ``hide_labels``: one row per
+    confidence threshold: minimum, hidden, filled, coverage (share of the hidden rows that is filled), accuracy of
+    those, and its 95% bootstrap interval ci_low, ci_high."""
     sure = hidden.merge(filled[["row", "suggested", "confidence"]], on="row", how="left")
-    right = (sure["suggested"] == sure["true"]).to_numpy()
     rows = []
     for minimum in minimums:
-        kept = (sure["confidence"] >= minimum).to_numpy()
-        low, high = bootstrap_interval(right[kept])
-        accuracy = float(right[kept].mean()) if kept.any() else float("nan")
-        row = {"minimum": minimum, "hidden": len(hidden), "filled": int(kept.sum()), "coverage": float(kept.mean())}
-        rows.append({**row, "accuracy": accuracy, "ci_low": low, "ci_high": high})
+        kept = sure[sure["confidence"] >= minimum]
+        right = (kept["suggested"] == kept["true"]).to_numpy()
+        low, high = percentile_interval(resampled_means(right)) if len(right) else (np.nan, np.nan)
+        row = {"minimum": minimum, "hidden": len(hidden), "filled": len(kept), "coverage": len(kept) / len(hidden)}
+        rows.append({**row, "accuracy": right.mean() if len(right) else np.nan, "ci_low": low, "ci_high": high})
     return pd.DataFrame(rows)
 
 
 def duplicate_table(data: ImageData, pairs: np.ndarray, labels: Sequence[str] | None = None) -> pd.DataFrame:
     """Near-duplicate ``pairs`` (M, 2) joined to groups of images, directly or through others: group, row, image, the
-    ``labels`` (every single label if not given), and conflicts, the names of those labels of which the group has more
-    than one class, joined by "; " (a label that is missing contradicts nothing). Groups with the most conflicts come
-    first, then the larger ones."""
+    ``labels`` (every single label if not given), and conflicts, the names of those of which the group has more than one
+    class, joined by "; ". Groups with the most conflicts come first, then the larger ones."""
     table = data.catalogue.table
     if labels is None:
-        tasks = data.catalogue.tasks.values()
-        labels = [c for t in tasks if t.evaluated and t.labels and not isinstance(t, MultiLabel) for c in t.columns]
+        tasks = [task for task in data.catalogue.tasks.values() if task.evaluated and not task.multi]
+        labels = [label for task in tasks for label in task.labels]
     labels = list(dict.fromkeys(labels))
     joined = pd.Series(join_groups(len(table), pairs))
     found = table.loc[joined.duplicated(keep=False), ["image", *labels]]
     group = joined[found.index]
     differ = found[labels].groupby(group).nunique() > 1
-    size = group.value_counts()
-    order = sorted(differ.index, key=lambda number: (-differ.loc[number].sum(), -size[number], number))
-    names = {number: "; ".join(label for label in labels if differ.at[number, label]) for number in order}
-    found = found.assign(group=group.map({number: place for place, number in enumerate(order)}))
-    found = found.assign(row=found.index, conflicts=group.map(names)).sort_values(["group", "row"], ignore_index=True)
-    return found[["group", "row", "image", *labels, "conflicts"]]
+    order = pd.DataFrame({"conflicts": differ.sum(axis=1), "size": group.value_counts()}).sort_index()
+    order = order.sort_values(["conflicts", "size"], ascending=False).index
+    names = {number: "; ".join(differ.columns[differ.loc[number]]) for number in order}
+    found = found.assign(group=order.get_indexer(group), row=found.index, conflicts=group.map(names))
+    return found.sort_values(["group", "row"], ignore_index=True)[["group", "row", "image", *labels, "conflicts"]]
 
 
-def impossible_paths(
-    catalogue: Catalogue, levels: Sequence[str] | None = None, share: float = 0.9, minimum: int = 3
-) -> pd.DataFrame:
+def impossible_paths(catalogue: Catalogue, levels: Sequence[str] | None = None, share=0.9, minimum=3) -> pd.DataFrame:
     """Rows whose classes at two neighbouring ``levels`` contradict the taxonomy that the catalogue itself has.
 
-    The levels, from the top, are those of its Hierarchy task if not given. A class's parent is the one that most of
-    its images have, where that is at least ``share`` of them and the class has at least ``minimum`` images with a
-    parent; classes without such a parent judge nobody. A row that disagrees is listed: row, image, level, class (at
-    that level), given (its parent), expected, share (of the class's images that have the expected one), images (of the
-    class), path. Which of the two classes is wrong is not said. Surest first.
-
-    Raises ``ValueError`` if no levels are given and the catalogue has no Hierarchy task.
+    The levels, from the top, are those of its Hierarchy task if not given. The parent of a class is the one that at
+    least ``share`` of its images with a parent, which are at least ``minimum``, have. A row with another is listed, the
+    surest first: row, image, level, class (at that level), given (its parent), expected, share (of the class's images
+    that have the expected one), images (of the class), path. Raises ``ValueError`` for fewer than two levels.
     """
     if levels is None:
-        taxonomies = [task for task in catalogue.tasks.values() if isinstance(task, Hierarchy)]
-        if not taxonomies:
-            raise ValueError(f"{catalogue.name}: there is no Hierarchy task; name the levels, from the top")
-        levels = taxonomies[0].levels
+        levels = next((task.levels for task in catalogue.tasks.values() if isinstance(task, Hierarchy)), ())
     if len(levels) < 2:
-        raise ValueError(f"levels is {', '.join(levels)}; it takes two to contradict each other")
+        what = f"levels is {', '.join(levels)}" if levels else f"{catalogue.name}: there is no Hierarchy task"
+        raise ValueError(f"{what}; name two levels at least, from the top")
     table, parts = catalogue.table, []
     paths = table[list(levels)].astype(object).fillna("?").agg(" > ".join, axis=1)
     for parent, level in zip(levels, levels[1:], strict=False):
-        both = table[[parent, level]].dropna()
+        both = table[[parent, level]].dropna().set_axis(["given", "class"], axis=1)
         counts = both.value_counts().rename("n").reset_index()
-        counts["images"] = counts.groupby(level)["n"].transform("sum")
-        counts["share"] = counts["n"] / counts["images"]
-        expected = counts.sort_values("n", ascending=False, kind="stable").drop_duplicates(level).set_index(level)
+        counts["images"] = counts.groupby("class")["n"].transform("sum")
+        expected = counts.drop_duplicates("class").assign(share=lambda t: t["n"] / t["images"])  # the most frequent
         expected = expected[(expected["share"] >= share) & (expected["images"] >= minimum)]
-        wrong = both[both[level].isin(expected.index) & (both[parent] != both[level].map(expected[parent]))]
-        part = {"row": wrong.index, "image": table.loc[wrong.index, "image"], "level": level, "class": wrong[level]}
-        part |= {"given": wrong[parent], "expected": wrong[level].map(expected[parent])}
-        part |= {name: wrong[level].map(expected[name]) for name in ("share", "images")}
-        parts.append(pd.DataFrame({**part, "path": paths[wrong.index]}))
-    return pd.concat(parts).sort_values(["share", "row"], ascending=[False, True], ignore_index=True)
+        expected = expected.rename(columns={"given": "expected"}).set_index("class")[["expected", "share", "images"]]
+        both = both.join(expected, on="class", how="inner")
+        wrong = both[both["given"] != both["expected"]]
+        parts.append(wrong.join(table["image"]).assign(row=wrong.index, level=level, path=paths[wrong.index]))
+    columns = ["row", "image", "level", "class", "given", "expected", "share", "images", "path"]
+    return pd.concat(parts)[columns].sort_values(["share", "row"], ascending=[False, True], ignore_index=True)

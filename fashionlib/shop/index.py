@@ -1,187 +1,96 @@
-"""Nearest-neighbour search over a catalogue: exact in memory here, kept on disk or on a server in ``milvus_index``.
+"""Nearest-neighbour search over a catalogue: ``open_index``, and the exact index in memory."""
 
-Both have the same methods and give the same answers; ``open_index`` opens either. An item has an id (text), an
-embedding that is compared by its cosine, and attributes (text, or missing) that a search can ask for. A missing
-attribute stays missing, and no ``where`` finds it.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .index_checks import (
-    COLUMNS,
-    attribute_table,
-    checked_ids,
-    checked_layout,
-    checked_search,
-    checked_update,
-    refuse_known,
-    refuse_unknown,
-    unit_vectors,
-)
-
-BLOCK = 2**22  # similarities held at once: 16 MB, and 32 MB for their order
-TIE = np.float32(1e-6)  # cosines that differ by less are equal: some ten roundings of float32
+from .index_base import BLOCK, Index
 
 
 def open_index(
-    where: str | Path | None = None,
-    *,
-    dimension: int,
-    model_id: str,
-    attributes: Sequence[str] = (),
-    token: str = "",
-    collection: str = "catalogue",
-):
-    """An index of embeddings with ``dimension`` values made by the model ``model_id``, and the named attributes.
+    where: str | Path | None = None, *, dimension: int, model_id: str, attributes=(), token="", collection="catalogue"
+) -> Index:
+    """An index of embeddings with ``dimension`` values made by the model ``model_id``, and attributes of these names.
 
-    ``None`` is an empty ``ExactIndex`` in memory. A path such as ``"catalogue.db"`` is a ``MilvusIndex`` in that
-    folder, made if it is not there; an address such as ``"http://host:19530"`` one on a Milvus server or cluster, with
-    the ``token`` that it asks for ("user:password" or a key) and the name of the ``collection`` there. Name first the
-    attribute that is asked for most: in a folder, a filter on it looks through fewer items.
+    ``None``: exact, in memory. A folder, or ``"s3://bucket/path"`` (``gs://``, ``az://``, credentials in the
+    environment): LanceDB; several processes may read while one writes. ``"http://host:19530"`` or ``https://``: a
+    Milvus server, with its ``token`` ("user:password" or a key). Each ``collection`` in a place is an index. Raises
+    ``ValueError`` for a place that is none of these or whose index is of another model, dimension or other attributes,
+    ``ImportError`` without LanceDB or pymilvus, ``ConnectionError`` for a server that does not answer.
     """
+    layout = (dimension, model_id, attributes)
     if where is None:
-        return ExactIndex(dimension, model_id, attributes)
-    from .milvus_index import MilvusIndex
+        return ExactIndex(*layout)
+    scheme, _, rest = str(where).rpartition("://")
+    if scheme in ("http", "https"):
+        from .index_milvus import MilvusIndex
 
-    return MilvusIndex(where, dimension, model_id, attributes, token, collection)
+        return MilvusIndex(str(where), token, collection, *layout)
+    if scheme not in ("", "s3", "gs", "az") or not scheme and re.fullmatch(r"[\w.-]+:\d+", rest):
+        raise ValueError(f"{where} is no folder or object store (s3://...); a Milvus server is http://{rest}")
+    if token:
+        raise ValueError(f"{where}: a token is for a Milvus server, http://...")
+    from .index_lance import LanceIndex
+
+    return LanceIndex(str(where), collection, *layout)
 
 
-class ExactIndex:
+class ExactIndex(Index):
     """Exact search in memory: matrix products in blocks, so that a search holds a bounded number of similarities."""
 
-    def __init__(self, dimension: int, model_id: str = "", attributes: Sequence[str] = ()) -> None:
-        self.dimension, self.model_id, self.attributes = checked_layout(dimension, model_id, attributes)
-        self._row: dict[str, int] = {}
-        self._ids = np.empty(0, object)
-        self._vectors = np.empty((0, dimension), np.float32)  # (N, D), unit length
-        self._table = pd.DataFrame({name: pd.Series(dtype="str") for name in self.attributes})
+    def __init__(self, *layout) -> None:
+        super().__init__(*layout)
+        self._vectors = np.empty((0, self.dimension), np.float32)  # (N, D), unit length
+        self._table = pd.DataFrame(columns=list(self.attributes), index=pd.Index([], dtype="str"), dtype="str")
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._table)
 
-    def __enter__(self):
-        return self
+    @property
+    def at_once(self) -> int:
+        return BLOCK // max(len(self), 1)
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def _known(self, ids):
+        return {name for name in ids if name in self._table.index}
 
-    def close(self) -> None:
-        """Nothing to do; it is here because ``MilvusIndex`` has something."""
-
-    def insert(self, ids: Sequence[str], embeddings: np.ndarray, attributes: pd.DataFrame | None = None) -> None:
-        """Add items: ids (N), embeddings (N, D) of any length but zero, and a table of N rows with the attributes;
-        its other columns and its index are not looked at.
-
-        Raises ``ValueError``, and adds nothing, for an id that is there already or comes twice, embeddings that do not
-        fit or are not finite, attributes that are missing as a column or are not text.
-        """
-        ids = checked_ids(ids)
-        vectors = unit_vectors(embeddings, self.dimension, len(ids))
-        table = attribute_table(attributes, self.attributes, len(ids))
-        refuse_known([name for name in ids if name in self._row])
-        self._row.update(zip(ids, range(len(self), len(self) + len(ids)), strict=True))
-        self._ids = np.concatenate([self._ids, np.array(ids, object)])
+    def _insert(self, ids, vectors, table):
+        self._table = pd.concat([self._table, table.set_axis(ids)])
         self._vectors = np.concatenate([self._vectors, vectors])
-        self._table = pd.concat([self._table, table], ignore_index=True)
 
-    def update(
-        self, ids: Sequence[str], embeddings: np.ndarray | None = None, attributes: pd.DataFrame | None = None
-    ) -> None:
-        """Change items that are there: their embeddings, the attributes that the table has a column of, or both.
-
-        Raises ``ValueError``, and changes nothing, for an id that is not there, and as ``insert``.
-        """
-        ids = checked_ids(ids)
-        vectors, table = checked_update(self, ids, embeddings, attributes)
-        refuse_unknown([name for name in ids if name not in self._row])
-        rows = [self._row[name] for name in ids]
+    def _update(self, ids, vectors, table):
+        rows = self._table.index.get_indexer(ids)
         if vectors is not None:
             self._vectors[rows] = vectors
         for name in table:
-            self._table.loc[rows, name] = table[name].to_numpy()
+            self._table.iloc[rows, self._table.columns.get_loc(name)] = table[name].array
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Remove items, and return how many there were; an id that is not there is not counted."""
-        gone = [self._row[name] for name in checked_ids(ids) if name in self._row]
-        kept = np.ones(len(self), bool)
-        kept[gone] = False
-        self._ids, self._vectors = self._ids[kept], self._vectors[kept]
-        self._table = self._table[kept].reset_index(drop=True)
-        self._row = {name: row for row, name in enumerate(self._ids)}
-        return len(gone)
+    def _delete(self, ids):
+        gone = self._table.index.isin(ids)
+        self._table, self._vectors = self._table[~gone], self._vectors[~gone]
+        return int(gone.sum())
 
-    def search(self, embeddings: np.ndarray, k: int = 10, where: Mapping | None = None) -> pd.DataFrame:
-        """The k most similar items for each of the embeddings (Q, D): columns query (0 to Q - 1), rank (from 1), id,
-        similarity (cosine) and the attributes. There are fewer where fewer items are found.
+    def _search(self, queries, k, wanted):
+        table, vectors = self._table, self._vectors
+        if wanted:
+            kept = table[list(wanted)].isin(wanted).all(axis=1).to_numpy()
+            table, vectors = table[kept], vectors[kept]
+        query, row, similarity = nearest(queries, vectors, k)
+        found = table.take(row)
+        return {"query": query, "id": found.index, "similarity": similarity, **found}
 
-        ``where`` names what the items must have, every attribute one value or any of a list:
-        ``{"gender": "Women", "baseColour": ["Red", "Maroon"]}``.
-
-        Raises ``ValueError`` for embeddings that do not fit and an attribute that the index does not have.
-        """
-        queries, wanted = checked_search(self, embeddings, k, where)
-        rows = np.flatnonzero(self._having(wanted)) if wanted else np.arange(len(self))
-        vectors = self._vectors[rows] if wanted else self._vectors
-        nearest, cosines = most_similar(queries, vectors, k)
-        found = rows[nearest.ravel()]
-        counts = np.full(len(queries), nearest.shape[1])
-        return search_table(counts, self._ids[found], cosines.ravel(), self._table.iloc[found])
-
-    def near_duplicates(self, similarity: float = 0.98) -> pd.DataFrame:
-        """Pairs of items at least so similar: columns first, second (the ids of a pair in the order of text) and
-        similarity, the most similar first. It compares all with all, N * N * D / 2 products."""
-        return pair_table(self._ids, self._vectors, similarity)
-
-    def _having(self, wanted: dict[str, list[str]]) -> np.ndarray:
-        return np.logical_and.reduce([self._table[name].isin(values).to_numpy() for name, values in wanted.items()])
+    def _all(self):
+        return self._table.index.to_numpy(object), self._vectors
 
 
-def most_similar(queries: np.ndarray, vectors: np.ndarray, k: int, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the k vectors (N, D) nearest to each query (Q, D), and their cosines, both (Q, min(k, N)), best first."""
-    n = len(vectors)
-    k = min(k, n)
-    rows, cosines = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-    height = max(block // max(n, 1), 1)
-    for start in range(0, len(queries) if k else 0, height):
-        part = slice(start, start + height)
-        similarity = queries[part] @ vectors.T  # (B, N)
-        best = np.argpartition(similarity, n - k, axis=1)[:, n - k :]
-        values = np.take_along_axis(similarity, best, 1)
-        order = np.lexsort((best, -values), axis=1)
-        rows[part], cosines[part] = (np.take_along_axis(array, order, 1) for array in (best, values))
-    return rows, cosines.clip(-1, 1)
-
-
-def pair_table(ids: np.ndarray, vectors: np.ndarray, similarity: float, block: int = BLOCK) -> pd.DataFrame:
-    """See ``ExactIndex.near_duplicates``; vectors (N, D) of unit length."""
-    if not -1 <= similarity <= 1:
-        raise ValueError(f"similarity is {similarity}; a cosine lies between -1 and 1, for near-duplicates close to 1")
-    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
-    height = max(block // max(len(vectors), 1), 1)
-    for start in range(0, len(vectors), height):
-        cosines = vectors[start : start + height] @ vectors[start:].T
-        i, j = np.nonzero(cosines >= similarity - TIE)
-        i, j = i[j > i], j[j > i]
-        parts.append((i + start, j + start, cosines[i, j].clip(-1, 1)))
-    i, j, cosines = (np.concatenate(column) for column in zip(*parts, strict=True))
-    swapped = ids[i] > ids[j]
-    first, second = np.where(swapped, ids[j], ids[i]), np.where(swapped, ids[i], ids[j])
-    table = pd.DataFrame(
-        {"first": pd.Series(first, dtype="str"), "second": pd.Series(second, dtype="str"), "similarity": cosines}
-    )
-    return table.sort_values(["similarity", "first", "second"], ascending=[False, True, True], ignore_index=True)
-
-
-def search_table(counts: np.ndarray, ids: Sequence, similarity: np.ndarray, attributes: pd.DataFrame) -> pd.DataFrame:
-    """The answer to Q queries, ``counts[q]`` rows for each; the other arguments have a row for each of all of them."""
-    query = np.repeat(np.arange(len(counts)), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    values = (query, np.arange(len(query)) - first + 1, pd.Series(list(ids), dtype="str"), similarity)
-    head = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    return pd.concat([head, attributes.reset_index(drop=True)], axis=1)
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k vectors (N, D) most similar to each query (Q, D), or all of them, the best first and ties by row: numbers
+    of queries, rows of vectors and similarities, each (Q * min(k, N),)."""
+    similarity = queries @ vectors.T  # (Q, N)
+    if k < len(vectors):  # leave those that are at least as similar as the k-th: more than k where there are ties
+        similarity[similarity < np.partition(similarity, -k, axis=1)[:, -k, None]] = -np.inf
+    query, row = np.nonzero(similarity > -np.inf)
+    order = np.lexsort((row, -similarity[query, row], query))
+    kept = order[np.arange(len(order)) - np.searchsorted(query, query) < k]
+    return query[kept], row[kept], similarity[query[kept], row[kept]]

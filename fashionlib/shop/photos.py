@@ -1,49 +1,40 @@
 """Photos as a user has them, decoded in order by a few threads."""
 
-from __future__ import annotations
-
 import os
-import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from ..data.decoding import MAY_PASS, BadImage, decode, fit_to, unreadable
+from ..data.decoding import MAY_PASS, BadImage, decode, fit_to
+from ..data.files import MAX_BYTES, picture_files, printable, read_image
 
-Photo = str | Path | bytes | Image.Image | np.ndarray
-
-# what is a picture by its name; which of them can be read shows when they are
-PICTURES = tuple(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff .heic .heif .avif .jxl .jp2 .dng .svg".split()
-)
+Photo = str | Path | bytes | Image.Image | np.ndarray | BinaryIO
+THREADS = 8  # at most, for each holds a photo in its full size
 
 
-def named_photos(photos: str | Path | Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | BadImage]], int | None]:
+def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | BadImage]], int | None]:
     """Photos with their names, and how many there are if that is known before they are read.
 
-    ``photos`` is a folder, one photo, or any iterable of photos or of (name, photo) pairs; a photo is a path, a PIL
-    image, a uint8 array (H, W, 3), or the bytes of a file. Without a name, a path is called as it was given, and
-    another photo by its number.
-
-    Of a folder, all files that are pictures by their suffix (``PICTURES``) count, those that will turn out not to be
-    readable too, and are named by their path in it, with ``/``. They come in the order of their names, folder by
-    folder. Other files and hidden ones are no photos. A link to a file is followed; a link to a folder, and a folder
-    that cannot be read, is a ``BadImage`` in the place of a photo.
-
-    Raises ``FileNotFoundError`` if there is no such file or folder, ``ValueError`` for a folder without photos, and,
-    when its turn comes, ``TypeError`` or ``ValueError`` for what is no photo in memory.
+    ``photos`` is a folder (its ``files.picture_files``), one photo, or an iterable of photos or of (name, photo) pairs;
+    a photo is a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or an open file. Without a name, a
+    path is called as it was given, and another photo by its number. Raises ``FileNotFoundError``, ``ValueError`` for a
+    folder without photos, and, when its turn comes, ``TypeError`` or ``ValueError`` for what is no photo in memory.
     """
     if isinstance(photos, str | Path):
         if os.path.isdir(photos):
-            return _folder(photos)
+            found = list(picture_files(photos))  # names alone: a million of them are about 0.1 GB
+            if not found:
+                raise ValueError(f"photos: no photo in the folder {photos}; it needs files named .jpg, .png or .webp")
+            return iter(found), len(found)
         if not os.path.lexists(photos):
             raise FileNotFoundError(f"photos: there is no file or folder {photos}")
-    if isinstance(photos, str | Path | bytes | Image.Image) or getattr(photos, "ndim", None) == 3:
+    if _is_photo(photos) or getattr(photos, "ndim", None) == 3:
         photos = [photos]
     if not isinstance(photos, Iterable):
         raise TypeError(f"photos: a {type(photos).__name__} is no folder, no photo and no list of photos")
@@ -53,12 +44,10 @@ def named_photos(photos: str | Path | Photo | Iterable) -> tuple[Iterator[tuple[
 def decoded(
     photos: Iterable[tuple[str, Photo | BadImage]], size: tuple[int, int], batch_size: int, ahead: bool
 ) -> Iterator[tuple[str, np.ndarray | BadImage]]:
-    """Names and pixels, uint8 (H, W, 3) of ``size`` (width, height), or why there are none; in the given order.
-
-    Photos are taken from the iterable a batch at a time. ``ahead`` decodes one batch while the one before is used: for
-    a GPU; a network on the CPU needs all its cores, and waits at every layer for the slowest.
-    """
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16), "decode")  # Pillow decodes outside Python's lock
+    """Names and pixels, uint8 (H, W, 3) of ``size`` (width, height), or why there are none; in the given order, taken
+    from the iterable a batch at a time. ``ahead`` decodes one batch while the one before is used: for a GPU; a network
+    on the CPU needs all its cores."""
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS), "decode")  # Pillow decodes outside Python's lock
     photos, waiting = iter(photos), deque()
     try:
         while batch := list(islice(photos, batch_size)):
@@ -77,78 +66,31 @@ def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.
         if isinstance(photo, BadImage):
             return photo
         if isinstance(photo, str | Path):
-            photo = _read(name, photo)
-        image = Image.fromarray(photo) if isinstance(photo, np.ndarray) else decode(photo, name)
-        return fit_to(image, size)
+            photo = read_image(photo, name)
+        elif hasattr(photo, "read"):
+            photo = photo.read(MAX_BYTES)
+        return fit_to(Image.fromarray(photo) if isinstance(photo, np.ndarray) else decode(photo, name), size)
     except BadImage as error:
         return error
     except MemoryError:
-        return BadImage(f"{name}: not enough memory to decode it; make it smaller{MAY_PASS}")
+        return BadImage(f"{name}: not enough memory to read it; make it smaller{MAY_PASS}")
+    except (OSError, ValueError) as error:  # it is closed, or open as text
+        return BadImage(f"{name}: an open file that gives no bytes ({error}); open it with mode 'rb'")
 
 
-def _named(photos: Iterable) -> Iterator[tuple[str, Photo]]:
+def _is_photo(value: object) -> bool:
+    return isinstance(value, str | Path | bytes | Image.Image | BadImage) or hasattr(value, "read")
+
+
+def _named(photos: Iterable) -> Iterator[tuple[str, Photo | BadImage]]:
     for number, photo in enumerate(photos):
-        if isinstance(photo, tuple) and len(photo) == 2:
-            name, photo = str(photo[0]), photo[1]
-        else:
-            name = str(photo) if isinstance(photo, str | Path) else str(number)
+        if not (isinstance(photo, tuple) and len(photo) == 2):
+            photo = (photo if isinstance(photo, str | Path) else number), photo
+        name, photo = str(photo[0]), photo[1]
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
                 raise ValueError(f"photo {name}: an array must be uint8 (H, W, 3), not {photo.dtype} {photo.shape}")
-        elif not isinstance(photo, str | Path | bytes | Image.Image | BadImage):
+        elif not _is_photo(photo):
             kind = type(photo).__name__
-            raise TypeError(f"photo {name}: a {kind} is none; give a path, a PIL image, a uint8 array or bytes")
+            raise TypeError(f"photo {name}: a {kind} is none; give a path, PIL image, uint8 array, bytes or open file")
         yield printable(name), photo
-
-
-def _folder(folder: str | Path) -> tuple[Iterator[tuple[str, Path | BadImage]], int]:
-    found = list(_walk(str(folder)))  # names alone: a million of them are about 0.1 GB
-    if not found:
-        raise ValueError(f"photos: no photo in the folder {folder}; a photo is a file named .jpg, .png or .webp")
-    root = Path(folder)
-    return ((printable(name), problem or root / name) for name, problem in found), len(found)
-
-
-def _walk(root: str, below: str = "") -> Iterator[tuple[str, BadImage | None]]:
-    """The paths, below a folder, of the pictures in it, and of what cannot be searched, with the reason."""
-    try:
-        with os.scandir(os.path.join(root, below)) as opened:
-            entries = sorted(opened, key=lambda entry: entry.name)
-    except OSError as error:
-        if not below:
-            raise
-        yield below, BadImage(f"{printable(below)}: the folder cannot be read ({error.strerror})")
-        return
-    for entry in entries:
-        name = f"{below}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, f"{name}/")
-        elif os.path.isdir(entry.path):
-            yield name, BadImage(f"{printable(name)}: a link to a folder is not followed; tag that folder by itself")
-        elif name.lower().endswith(PICTURES):
-            yield name, None
-
-
-def _read(name: str, path: str | Path) -> bytes:
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise BadImage(f"{name}: a folder, not a photo")
-        if not stat.S_ISREG(mode):  # to read from a pipe might never end
-            raise BadImage(f"{name}: not a file")
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise BadImage(f"{name}: no such file") from None
-    except OSError as error:
-        raise unreadable(name, error) from None
-    except BadImage:
-        raise
-    except ValueError as error:  # a zero byte in the name
-        raise BadImage(f"{name!r}: not a path ({error})") from None
-
-
-def printable(name: str) -> str:
-    """A name as text that can be written: a byte of a file's name that is not UTF-8 as ``\\xe9``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,85 +1,81 @@
-"""Bulk tagging by several processes, on one machine or many, through Ray Data. The one place that imports Ray."""
-
-from __future__ import annotations
+"""Bulk tagging by several processes, on one machine or many, through Ray. The one place that imports it."""
 
 import logging
 import math
 import os
 import pickle
+import subprocess
 import sys
-import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .shards import BulkError, Job, Shard
 
-ATTEMPTS = 4  # at a shard; Ray would go on for ever with one that kills its workers, for want of memory perhaps
+ATTEMPTS = 4  # at a shard that kills its workers, for want of memory perhaps
+PATIENCE = 45  # seconds, with an address; Ray itself would try for a quarter of an hour
 
 
-def tag_shards(job: Job, shards: list[Shard], workers: int) -> Iterator[int]:
-    """Tag shards in ``workers`` processes, each with a Tagger of its own; yields the number of photos of each shard
-    that is done. A worker that dies is replaced and its shard tagged again.
+def tag_shards(job: Job, shards: list[Shard]) -> Iterator[int]:
+    """Tag shards in ``workers`` processes (of the job's options), each with a Tagger of its own; yields the number of
+    photos of each shard that is done. A worker that dies is replaced and its shard tagged again.
 
-    Ray is the one that runs already in this process, else the one at the address in ``RAY_ADDRESS``, else one that is
-    started here for the time of the job. On several machines the photos, the model and the results must lie on a disk
-    that all of them see under the same path.
-
-    Raises ``ModuleNotFoundError`` without Ray, ``BulkError`` if it does not start, is too small for so many workers, or
-    loses them again and again at the same shard, and else what was raised in a worker.
+    Ray is the one that runs in this process, else the one at ``RAY_ADDRESS``, else one that is started here for the
+    job. Several machines must see photos, model and results under the same path. Raises ``ModuleNotFoundError`` without
+    Ray, ``BulkError`` if it does not start, is too small or loses its workers again and again at the same shard, and
+    else what was raised in a worker.
     """
     try:
         import ray
-        import ray.data
     except ImportError:
         raise ModuleNotFoundError("the engine 'ray' needs Ray: pip install 'fashionlib[scale]'") from None
-    with _running(ray, workers), _quiet():
+    workers = job.options.workers
+    with _running(ray, workers):
         cpus, gpus = _share(ray, workers)
-        job.forget_attempts()
-        dataset = ray.data.from_items([{"shard": pickle.dumps(s)} for s in shards], override_num_blocks=len(shards))
-        dataset.context.enable_progress_bars = False
-        dataset.context.print_on_execution_start = False
-        tagged = dataset.map_batches(
-            _worker(),
-            fn_constructor_args=(pickle.dumps(job), cpus),
-            batch_size=1,  # a shard
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-            num_cpus=cpus,
-            num_gpus=gpus,
-        )
-        for row in tagged.iter_rows():
-            if row["error"]:
-                raise pickle.loads(row["error"])
-            yield int(row["photos"])
+        kind = ray.remote(num_cpus=cpus, num_gpus=gpus)(_worker())
+        idle = [kind.remote(cpus) for _ in range(workers)]
+        waiting, running, died, given = shards[::-1], {}, Counter(), pickle.dumps(job)
+        while waiting or running:
+            while waiting and idle:
+                shard, worker = waiting.pop(), idle.pop()
+                running[worker.tag.remote(given, pickle.dumps(shard))] = shard, worker
+            (done,), _ = ray.wait(list(running))
+            shard, worker = running.pop(done)
+            try:
+                ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError:  # the worker itself is gone
+                died[shard.part] += 1
+                if died[shard.part] == ATTEMPTS:
+                    what = f"workers died at the same shard, from {shard.photos[0][0]} to {shard.photos[-1][0]}"
+                    todo = "if memory is short, take a smaller batch_size or fewer workers"
+                    raise BulkError(f"{ATTEMPTS} {what}; {todo}") from None
+                waiting.append(shard)
+                worker = kind.remote(cpus)
+            else:
+                yield len(shard.photos)
+            idle.append(worker)
 
 
 def _worker() -> type:
-    """The class of the workers. It is made here so that Ray sends its code and not its name: the package may be a copy
-    that a new process would not find before its path is that of this one."""
-    paths, attempts = [os.path.abspath(path) for path in sys.path], ATTEMPTS
+    """The class of the workers, made here so that Ray sends its code and not its name; what it is given comes pickled:
+    the package may be a copy that a new process finds only when its path is that of this one."""
+    paths = [os.path.abspath(path) for path in sys.path]
 
     class Worker:
-        def __init__(self, job: bytes, threads: int):
+        def __init__(self, threads: int):
             sys.path.extend(path for path in paths if path not in sys.path)
             import torch
 
             torch.set_num_threads(threads)
-            self.job, self.tagger, self.attempts = pickle.loads(job), None, attempts
+            self.tagger = None
 
-        def __call__(self, batch: dict) -> dict:
-            shard = pickle.loads(batch["shard"][0])
-            try:
-                self.tag(shard)
-            except (RuntimeError, OSError, ValueError) as error:  # as an answer, it comes back as what it was
-                error.add_note(traceback.format_exc())
-                return {"photos": [0], "error": [pickle.dumps(error)]}
-            return {"photos": [len(shard.photos)], "error": [b""]}
-
-        def tag(self, shard: Shard) -> None:
-            if self.job.done(shard):  # by a worker that died between its last write and its answer
-                return
-            self.job.attempt(shard, self.attempts)
-            self.tagger = self.tagger or self.job.tagger()
-            self.job.tag(self.tagger, shard)
+        def tag(self, job: bytes, shard: bytes) -> None:
+            job, shard = pickle.loads(job), pickle.loads(shard)
+            if not job.done(shard):  # by a worker that died between its last write and its answer
+                self.tagger = self.tagger or job.tagger()
+                job.tag(self.tagger, shard)
 
     return Worker
 
@@ -91,32 +87,32 @@ def _running(ray, workers: int) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS")
-    local = {} if address else {"num_cpus": max(os.cpu_count() or 1, workers), "include_dashboard": False}
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    local = {"num_cpus": max(os.cpu_count() or 1, workers), "include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        if not local:
+            _await(address)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except Exception as error:  # Ray raises a plain Exception if it is not up in time
-        raise BulkError(f"Ray does not start at {address or 'this machine'} ({error})") from error
+        raise BulkError(f"Ray does not start at {'this machine' if local else address} ({error})") from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("ray.data")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _await(address: str) -> None:
+    """Raises an exception if no Ray answers at an address within ``PATIENCE``."""
+    attempt = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)"  # a process can be ended, a call cannot
+    command = [sys.executable, "-c", attempt, address]
+    done = subprocess.run(command, timeout=PATIENCE, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise ConnectionError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
 
 
 def _share(ray, workers: int) -> tuple[int, float]:
-    """Cores and GPUs of each worker, so that all find a place: one GPU, or an equal part of one, if there are any, and
-    as many cores as fit. Raises ``BulkError`` if there is less than a core for each."""
+    """Cores and GPUs of each worker, so that all find a place: as many cores, and a GPU or an equal part of one, as
+    fit. Raises ``BulkError`` if there is less than a core for each."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = [int(node.get("CPU", 0)) for node in nodes]
     cpus = next((n for n in range(sum(cores) // workers, 0, -1) if sum(c // n for c in cores) >= workers), 0)

@@ -1,31 +1,51 @@
-"""The shards of a bulk job: which photos are tagged together, how the file of each is called, how they are joined."""
-
-from __future__ import annotations
+"""The shards of a bulk job: which photos are tagged together, and how the files of each are called and made."""
 
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from glob import escape
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..data.decoding import MAY_PASS, BadImage
+from ..data.decoding import BadImage
 from ..machine.files import write_atomically, write_json
+from ..machine.hardware import Arithmetic, describe
 from .photos import named_photos
-from .tagging import EMBEDDINGS, TAGS, Tagger
+from .tagging import EMBEDDINGS, TAGS, Rules, Tagger
 
-SCHEMA_VERSION = 1  # raise it when a photo is tagged otherwise or written otherwise, so that old parts are not used
-METADATA = b"fashionlib"  # in the schema of the finished files: which job they are the result of
+SCHEMA_VERSION = 2  # raise it when a photo is tagged otherwise or written otherwise, so that old parts are not used
 
 
-class BulkError(RuntimeError):
+class BulkError(ValueError):
     """A job that cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class BulkOptions(Rules):
+    """How a folder is tagged: ``top`` and ``threshold`` as in ``Tagger.tag``; ``batch_size`` photos at a time, of which
+    about ``shard_size`` are in memory, written together, or lost by a stop; ``engine`` ``"local"``: this process, with
+    all cores or the GPU, ``"ray"``: ``workers`` processes, see ``scale``. Raises ``ValueError`` for other values."""
+
+    batch_size: int = 128
+    shard_size: int = 1024
+    engine: str = "local"
+    workers: int = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.engine not in ("local", "ray"):
+            raise ValueError(f"engine {self.engine!r} is not one of local, ray")
+        for name in ("batch_size", "shard_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.engine == "local" and self.workers > 1:
+            raise ValueError("the local engine is one process, which uses all cores; several workers need engine 'ray'")
 
 
 @dataclass(frozen=True)
@@ -43,89 +63,74 @@ class Job:
     model: str
     model_id: str
     folder: Path
-    options: dict[str, object]  # those that decide what is written: top, threshold, embeddings
-    batch_size: int
+    embeddings: bool
+    options: BulkOptions
+
+    @property
+    def asked(self) -> dict:
+        """What, with the photos, decides what is written."""
+        given = {"top": self.options.top, "threshold": self.options.threshold, "embeddings": self.embeddings}
+        return {"model_id": self.model_id, **given}
 
     def parts(self, shard: Shard) -> tuple[Path, ...]:
         """The files of a shard: tags, and embeddings if they are asked for."""
-        tags = self.folder / f"{shard.part}.tags.parquet"
-        return (tags, self.folder / f"{shard.part}.embeddings.parquet") if self.options["embeddings"] else (tags,)
+        kinds = ("tags", "embeddings") if self.embeddings else ("tags",)
+        return tuple(self.folder / f"{shard.part}.{kind}.parquet" for kind in kinds)
 
     def done(self, shard: Shard) -> bool:
-        """Whether a shard is tagged. Its parts are written atomically, under a name that says what they are made of,
-        so that those which are there are whole and right."""
+        """Whether a shard is tagged: parts that are there are whole, for they are written atomically."""
         return all(part.exists() for part in self.parts(shard))
 
-    def drop_what_may_pass(self, shards: Iterable[Shard]) -> int:
-        """Remove the parts of shards in which a photo could not be read for a reason that may pass, so that they are
-        tagged again; returns how many shards. Raises ``BulkError`` for a damaged part."""
-        dropped = [shard for shard in shards if self.done(shard) and _may_pass(_errors(self, shard))]
-        for shard in dropped:
-            for part in self.parts(shard):
-                part.unlink()
-        return len(dropped)
+    def errors(self, shard: Shard) -> list[str]:
+        """Why photos of a shard that is done could not be read. Raises ``BulkError`` for a damaged part."""
+        return read_part(self.parts(shard)[0], ["error"])["error"].drop_null().to_pylist()
 
     def tagger(self) -> Tagger:
-        """Raises ``BulkError`` if the model's file is no longer the one of this job."""
+        """With the arithmetic that the job's first process on such a machine has chosen. Raises ``BulkError`` if the
+        model's file is no longer the one of this job."""
+        from filelock import FileLock
+
         tagger = Tagger.load(self.model)
         if tagger.model_id != self.model_id:
             raise BulkError(f"the model {self.model} was replaced while it was in use; call again")
+        machine = describe()
+        chosen = self.folder / f"{sha256([self.model_id, machine['cpu'], machine['gpus']])[:24]}.json"
+        with FileLock(f"{chosen}.lock"):
+            if chosen.exists():
+                tagger.model.compute_in(Arithmetic(**json.loads(chosen.read_text())))
+            tagger.model.settle()
+            write_json(chosen, asdict(tagger.model.arithmetic))
         return tagger
 
-    def attempt(self, shard: Shard, most: int) -> None:
-        """Count an attempt at a shard, for which a worker may die. Raises ``BulkError`` if it would be one too many."""
-        with open(self.folder / f"{shard.part}.attempts", "ab") as file:
-            if file.tell() >= most:
-                first, last = shard.photos[0][0], shard.photos[-1][0]
-                raise BulkError(
-                    f"{most} workers died at the same shard, from {first} to {last}; if memory is short, take a "
-                    "smaller batch_size or fewer workers"
-                )
-            file.write(b".")
-
-    def forget_attempts(self) -> None:
-        """Those of an earlier call do not count."""
-        for path in self.folder.glob("*.attempts"):
-            path.unlink()
-
-    def tag(self, tagger: Tagger, shard: Shard, watch: Callable[[int], object] = lambda count: None) -> None:
-        """Tag a shard and write its parts. ``watch`` is told the number of photos of each batch."""
-        frames = []
-        for tags, embeddings in tagger.stream(shard.photos, batch_size=self.batch_size, **self.options):
-            frames.append((tags, embeddings))
-            watch(tags["image"].nunique() if embeddings is None else len(embeddings))
+    def tag(self, tagger: Tagger, shard: Shard) -> int:
+        """Tag a shard and write its parts; returns the number of its photos."""
+        frames = tagger.stream(shard.photos, self.options, self.embeddings, self.options.batch_size)
         for part, tables, schema in zip(self.parts(shard), zip(*frames, strict=True), (TAGS, EMBEDDINGS), strict=False):
             table = pa.Table.from_pandas(pd.concat(tables), schema=schema, preserve_index=False)
             table = table.replace_schema_metadata(None)  # else it would depend on the values of the first rows
-            write_atomically(part, lambda file, table=table: pq.write_table(table, file))
+            write_atomically(part, partial(pq.write_table, table))
+        return len(shard.photos)
 
 
-def cut(job: Job, photos: str | Path, size: int) -> list[Shard]:
-    """The photos, in the order of their names, cut after each name whose checksum is a multiple of ``size``, and after
-    ``2 * size`` photos at the latest: so ``size`` on average, and where the cuts are depends on the names around them,
-    so that a new photo changes the shard that it comes into, and not all after it."""
-    shards, shard, facts = [], [], []
+def cut(job: Job, photos: str | Path) -> list[Shard]:
+    """The photos, in the order of their names, cut after each name whose checksum is a multiple of ``shard_size``, and
+    after twice as many at the latest: so a new photo changes the shard that it comes into, and not all after it."""
+    size, shards = job.options.shard_size, [[]]
     for name, photo in named_photos(photos)[0]:
-        shard.append((name, photo if isinstance(photo, BadImage) else os.path.abspath(photo)))
-        facts.append((name, *_facts(photo)))
-        if zlib.crc32(name.encode()) % size == 0 or len(shard) == 2 * size:
-            shards.append((shard, facts))
-            shard, facts = [], []
-    if shard:
-        shards.append((shard, facts))
-    made_of = [SCHEMA_VERSION, job.model_id, job.options]
-    return [Shard(sha256([*made_of, facts])[:24], shard) for shard, facts in shards]
+        shards[-1].append((name, photo if isinstance(photo, BadImage) else os.path.abspath(photo)))
+        if zlib.crc32(name.encode()) % size == 0 or len(shards[-1]) == 2 * size:
+            shards.append([])
+    made_of = [SCHEMA_VERSION, job.asked]
+    return [Shard(sha256([made_of, [_facts(*photo) for photo in shard]])[:24], shard) for shard in shards if shard]
 
 
-def _facts(photo: str | Path | BadImage) -> tuple:
-    """Size and time of change, by which another content is known, or why there is none."""
-    if isinstance(photo, BadImage):
-        return (str(photo),)
+def _facts(name: str, photo: str | BadImage) -> list:
+    """Name, size and time of change, by which another content is known, or why there is none."""
     try:
-        found = os.stat(photo)
+        found = os.stat(photo) if isinstance(photo, str) else None
     except OSError as error:
-        return (str(error.strerror),)
-    return found.st_size, found.st_mtime_ns
+        return [name, str(error.strerror)]
+    return [name, found.st_size, found.st_mtime_ns] if found else [name, str(photo)]
 
 
 def count(shards: Iterable[Shard]) -> int:
@@ -138,49 +143,10 @@ def sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def write_manifest(job: Job, shards: list[Shard]) -> None:
-    """``manifest.json`` in the job's folder: what is asked, and what each part is made of. Which of them are done is
-    not in it: those that are there are."""
-    listed = [
-        {"part": shard.part, "photos": len(shard.photos), "first": shard.photos[0][0], "last": shard.photos[-1][0]}
-        for shard in shards
-    ]
-    facts = {"model": job.model, "model_id": job.model_id, "options": job.options, "photos": count(shards)}
-    write_json(job.folder / "manifest.json", {"schema_version": SCHEMA_VERSION, **facts, "shards": listed})
-
-
-def join(job: Job, shards: list[Shard], results: list[Path], fingerprint: str) -> dict:
-    """Join the parts, one at a time in memory, to the results; the tags last, so that with them all is there."""
-    reasons = [reason for shard in shards for reason in _errors(job, shard)]
-    summary = {"images": count(shards), "unreadable": len(reasons), "reasons": reasons[:10]}
-    summary["may_pass"] = _may_pass(reasons)
-    text = json.dumps({"job": fingerprint, "model_id": job.model_id, **job.options, **summary})
-    for number, (path, schema) in reversed(list(enumerate(zip(results, (TAGS, EMBEDDINGS), strict=False)))):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for unfinished in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed here
-            unfinished.unlink()
-        schema = schema.with_metadata({METADATA: text})
-
-        def write(file, number=number, schema=schema):
-            with pq.ParquetWriter(file, schema) as writer:
-                for shard in shards:
-                    writer.write_table(_read(job.parts(shard)[number]).replace_schema_metadata(schema.metadata))
-
-        write_atomically(path, write)
-    return summary
-
-
-def _errors(job: Job, shard: Shard) -> list[str]:
-    return _read(job.parts(shard)[0], ["error"])["error"].drop_null().to_pylist()
-
-
-def _may_pass(errors: Iterable[str]) -> int:
-    return sum(error.endswith(MAY_PASS) for error in errors)
-
-
-def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
+def read_part(part: Path, columns: list[str] | None = None) -> pa.Table:
+    """A part, or some of its columns. Raises ``BulkError`` if it is damaged."""
     try:
         with pq.ParquetFile(part) as file:
             return file.read(columns)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise BulkError(f"{part} is damaged ({error}); delete it and call again") from None

@@ -1,9 +1,6 @@
 """Suspects: labels that out-of-fold networks disbelieve, and errors planted to see how many of them are found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,9 +8,7 @@ import pandas as pd
 from ..data.catalogue import Catalogue
 from ..data.images import ImageData
 from ..tasks import Hierarchy
-
-if TYPE_CHECKING:
-    from .cleaning import OutOfFold
+from .cleaning import OutOfFold
 
 KINDS = ("any", "sibling")
 SCORES = ("margin", "self-confidence")
@@ -21,108 +16,87 @@ SCORES = ("margin", "self-confidence")
 
 def find_suspects(found: OutOfFold, label: str, by: str = "margin") -> pd.DataFrame:
     """Every judged row, the least believed label first: row, image, label, given, suggested (the most probable class
-    but the given one), p_given, p_suggested, score, rank (from 1).
+    but the given one), p_given, p_suggested, score, rank (from 1). Left out are rows whose given class is missing or
+    unknown to the network, or the only one that it knows.
 
-    ``by`` is ``"margin"``, p_given - p_suggested, which is negative where the network prefers another class, or
-    ``"self-confidence"``, p_given alone (Northcutt, Jiang and Chuang, 2021). Rows without a label are not listed, nor
-    those whose given class the network does not know, or no other (``OutOfFold.summary`` counts them).
-
-    Raises ``ValueError`` for a label that was not predicted, and for another ``by``.
+    ``by`` is ``"margin"``, p_given - p_suggested, or ``"self-confidence"``, p_given alone (Northcutt, Jiang and Chuang,
+    2021). Raises ``ValueError`` for another, and for a label that was not predicted.
     """
     if by not in SCORES:
         raise ValueError(f"by is {by!r}; there are {', '.join(SCORES)}")
-    probabilities, names, given = found.of(label)
-    rows = np.flatnonzero(given >= 0)
-    p_given = probabilities[rows, given[rows]]
-    others = np.nan_to_num(probabilities[rows], nan=-1.0)
-    others[np.arange(len(rows)), given[rows]] = -1.0
-    best = others.argmax(1)
-    p_best = others[np.arange(len(rows)), best]
-    table = pd.DataFrame({"row": rows, "image": found.catalogue.table["image"].to_numpy()[rows], "label": label})
-    table = table.assign(given=names[given[rows]], suggested=names[best], p_given=p_given, p_suggested=p_best)
-    table["score"] = p_given - p_best if by == "margin" else p_given
-    table = table[~np.isnan(p_given) & (p_best >= 0)].sort_values(["score", "row"], ignore_index=True)
-    return table.assign(rank=np.arange(1, len(table) + 1))
+    probabilities, given, p_given = found.of(label)
+    rows = np.flatnonzero(~np.isnan(p_given))
+    others = probabilities.iloc[rows].fillna(-1.0).to_numpy(copy=True)
+    given = given.iloc[rows]
+    others[np.arange(len(rows)), probabilities.columns.get_indexer(given)] = -1.0
+    table = found.catalogue.table[["image"]].iloc[rows].assign(label=label, given=given)
+    table = table.rename_axis("row").reset_index()
+    table["suggested"] = probabilities.columns[others.argmax(1)]
+    table["p_given"], table["p_suggested"] = p_given[rows], others.max(1)
+    table["score"] = table["p_given"] - table["p_suggested"] if by == "margin" else table["p_given"]
+    table = table[table["p_suggested"] >= 0].sort_values(["score", "row"], ignore_index=True)
+    return table.assign(rank=table.index + 1)
 
 
 def plant_errors(
-    data: ImageData,
-    label: str,
-    share: float = 0.02,
-    seed: int = 0,
-    kinds: Sequence[str] = KINDS,
-    parent: str | None = None,
+    data: ImageData, label: str, share=0.02, seed=0, kinds: Sequence[str] = KINDS, parent: str | None = None
 ) -> tuple[ImageData, pd.DataFrame]:
     """The same images with a share of the given labels replaced by wrong ones, and which: row, image, label, true,
-    planted, kind.
+    planted, kind. The catalogue's ``facts`` say what was planted.
 
-    Kinds share the errors evenly: ``"any"`` draws uniformly among all other classes of the catalogue, ``"sibling"``
-    among those that occur under the same ``parent`` class, such as the same subCategory (the level above in a
-    Hierarchy task if not given), which are harder to tell apart. The catalogue's ``facts`` say what was planted.
-
-    Only this column is changed. Columns that say the same, such as a copy of it or the levels of a taxonomy, still
-    tell the truth: judge with a task that reads this column alone. A Hierarchy would learn the planted paths.
-
-    Raises ``ValueError`` for an unknown kind, a label with a single class, a label without a level above it and no
-    ``parent``, and if the catalogue has too few rows that can be changed.
+    Kinds share the errors evenly: ``"any"`` draws among all other classes of the catalogue, ``"sibling"`` among those
+    under the same ``parent`` class (the level above in a Hierarchy task if not given). Levels of a taxonomy still tell
+    the truth: judge with a task that reads this column alone. Raises ``ValueError`` for an unknown kind, a label with a
+    single class or without a ``parent``, and if too few rows can be changed.
     """
-    catalogue, column = data.catalogue, data.catalogue.table[label]
+    catalogue, column = data.catalogue, data.catalogue.column(label)
     if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds is {kinds!r}; there are {', '.join(KINDS)}")
     labelled = column.dropna()
     if labelled.nunique() < 2:
         raise ValueError(f"{catalogue.name}: label {label!r} has {labelled.nunique()} class; no other can be planted")
     rng = np.random.default_rng(seed)
-    left = rng.permutation(labelled.index)
-    total, parts = round(share * len(labelled)), []
+    left, total, parts = rng.permutation(labelled.index), round(share * len(labelled)), []
     for place, kind in enumerate(kind for kind in reversed(KINDS) if kind in kinds):  # the choosier kind goes first
         n = total // len(kinds) + (place < total % len(kinds))
-        among = _level_above(catalogue, label, parent) if kind == "sibling" else None
-        family = pd.Series("", index=column.index) if among is None else catalogue.table[among]
+        above = (parent or _level_above(catalogue, label)) if kind == "sibling" else None
+        family = catalogue.column(above) if above else pd.Series("", index=column.index)
         choices = labelled.groupby(family).unique()
-        able = np.array([row for row in left if len(choices.get(family[row], ())) > 1], dtype=int)
+        able = [row for row in left if len(choices.get(family[row], ())) > 1]
         if len(able) < n:
             raise ValueError(f"{catalogue.name}: only {len(able)} rows can get a wrong {label!r} of kind {kind!r}")
         for row in able[:n]:
-            wrong = sorted(set(choices[family[row]]) - {column[row]})
-            planted = wrong[rng.integers(len(wrong))]
-            parts.append({"row": row, "label": label, "true": column[row], "planted": planted, "kind": kind})
-        left = np.setdiff1d(left, able[:n])[rng.permutation(len(left) - n)]
-    planted = pd.DataFrame(parts, columns=["row", "label", "true", "planted", "kind"])
-    planted.insert(1, "image", catalogue.table["image"].to_numpy()[planted["row"]])
+            wrong = str(rng.choice(sorted(set(choices[family[row]]) - {column[row]})))
+            parts.append((row, catalogue.table["image"][row], label, column[row], wrong, kind))
+        left = rng.permutation(np.setdiff1d(left, able[:n]))
+    planted = pd.DataFrame(parts, columns=["row", "image", "label", "true", "planted", "kind"])
     facts = {"label": label, "share": share, "seed": seed, "rows": planted["kind"].value_counts().to_dict()}
-    changed = _with_values(data, label, planted["row"].to_numpy(), planted["planted"].to_numpy(), planted=facts)
-    return changed, planted.sort_values("row", ignore_index=True)
+    changed = catalogue.with_labels(label, planted["row"].to_numpy(), planted["planted"].to_numpy(), planted=facts)
+    planted = planted.sort_values("row", ignore_index=True)
+    return ImageData(changed, data.pixels, data.position, data.folder), planted
 
 
 def hide_labels(data: ImageData, label: str, share: float = 0.05, seed: int = 0) -> tuple[ImageData, pd.DataFrame]:
     """The same images without a share of the given labels, and which they were: row, image, label, true. Only this
     column is changed, and the catalogue's ``facts`` say so."""
-    column = data.catalogue.table[label]
-    labelled = np.flatnonzero(column.notna())
-    rows = np.sort(np.random.default_rng(seed).choice(labelled, round(share * len(labelled)), replace=False))
-    image = data.catalogue.table["image"].to_numpy()[rows]
-    hidden = pd.DataFrame({"row": rows, "image": image, "label": label, "true": column.to_numpy()[rows]})
-    facts = {"label": label, "share": share, "seed": seed, "rows": len(rows)}
-    return _with_values(data, label, rows, None, hidden=facts), hidden
+    hidden = data.catalogue.table[["image"]].assign(label=label, true=data.catalogue.column(label)).dropna()
+    hidden = hidden.sample(round(share * len(hidden)), random_state=seed).sort_index().rename_axis("row").reset_index()
+    facts = {"label": label, "share": share, "seed": seed, "rows": len(hidden)}
+    changed = data.catalogue.with_labels(label, hidden["row"].to_numpy(), None, hidden=facts)
+    return ImageData(changed, data.pixels, data.position, data.folder), hidden
 
 
-def found_planted(
-    suspects: pd.DataFrame, planted: pd.DataFrame, times: Sequence[float] = (0.5, 1, 2, 4)
-) -> pd.DataFrame:
+def found_planted(suspects: pd.DataFrame, planted: pd.DataFrame, times=(0.5, 1, 2, 4)) -> pd.DataFrame:
     """How many planted errors are among the first suspects, one row per kind and number of suspects looked at, which
     is ``times`` as many as were planted: kind, planted, examined, found, precision (of those examined), recall (of
-    those planted), corrected (share of those found whose suggested class is the true one), average_precision (of the
-    whole ranking), chance (precision and average precision of a ranking without any knowledge).
+    those planted, ranked or not), corrected (share of those found whose suggested class is the true one),
+    average_precision (of the whole ranking), chance (both precisions of a ranking without any knowledge).
 
-    For each kind the rows planted in another way are left out of the ranking; with several kinds there is also "all".
-    A planted error that is not ranked, because the network has no opinion, is never found, and lowers the average
-    precision too. Labels that were wrong before are not known and count as false alarms: precision is a lower bound.
+    For each kind the rows planted in another way are left out; with several kinds there is also "all". Labels that were
+    wrong before count as false alarms: precision is a lower bound.
     """
-    kinds = list(dict.fromkeys(planted["kind"]))
-    kinds = [kind for kind in KINDS if kind in kinds]
-    rows = []
-    for kind in [*kinds, *(["all"] if len(kinds) > 1 else [])]:
+    kinds, rows = [kind for kind in KINDS if (planted["kind"] == kind).any()], []
+    for kind in [*kinds, "all"][: len(kinds) + (len(kinds) > 1)]:
         wanted = planted if kind == "all" else planted[planted["kind"] == kind]
         other = planted.loc[~planted["row"].isin(wanted["row"]), "row"]
         ranked = suspects[~suspects["row"].isin(other)].sort_values("rank")
@@ -130,25 +104,16 @@ def found_planted(
         hit, right = true.notna().to_numpy(), (ranked["suggested"] == true).to_numpy()
         found, precision = hit.cumsum(), hit.cumsum() / np.arange(1, len(hit) + 1)
         whole = {"average_precision": precision[hit].sum() / len(wanted), "chance": hit.mean()}
-        examined = np.clip(np.round(np.array(times) * len(wanted)).astype(int), 1, len(ranked))
-        for n in dict.fromkeys(examined.tolist()):
-            row = {"kind": kind, "planted": len(wanted), "examined": n, "found": int(found[n - 1])}
+        for n in np.unique(np.clip(np.round(np.array(times) * len(wanted)).astype(int), 1, len(ranked))):
+            row = {"kind": kind, "planted": len(wanted), "examined": n, "found": found[n - 1]}
             row |= {"precision": precision[n - 1], "recall": found[n - 1] / len(wanted)}
-            corrected = right[:n].sum() / found[n - 1] if found[n - 1] else float("nan")
-            rows.append({**row, "corrected": corrected, **whole})
+            rows.append({**row, "corrected": right[:n].sum() / (found[n - 1] or np.nan), **whole})
     return pd.DataFrame(rows)
 
 
-def _level_above(catalogue: Catalogue, label: str, parent: str | None) -> str:
-    """``parent``, or the level above a label in one of the catalogue's taxonomies."""
-    taxonomies = [task.levels for task in catalogue.tasks.values() if isinstance(task, Hierarchy)]
-    above = [levels[levels.index(label) - 1] for levels in taxonomies if label in levels[1:]]
-    if parent is None and not above:
-        raise ValueError(f"{catalogue.name}: no Hierarchy task has a level above {label!r}; name its parent column")
-    return parent or above[0]
-
-
-def _with_values(data: ImageData, label: str, rows: Sequence[int], values, **facts) -> ImageData:
-    """The same images with other values of a label in some rows, which is told in ``facts``."""
-    catalogue = data.catalogue.with_labels(label, rows, values, **facts)
-    return ImageData(catalogue, data.pixels, data.position, data.folder)
+def _level_above(catalogue: Catalogue, label: str) -> str:
+    """The level above a label in one of the catalogue's taxonomies."""
+    for task in catalogue.tasks.values():
+        if isinstance(task, Hierarchy) and label in task.levels[1:]:
+            return task.levels[task.levels.index(label) - 1]
+    raise ValueError(f"{catalogue.name}: no Hierarchy task has a level above {label!r}; name its parent column")

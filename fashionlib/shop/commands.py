@@ -1,0 +1,73 @@
+"""The command line: ``python -m fashionlib tag | download | cite``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 1 after an error that is explained on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        return 0
+    except KeyboardInterrupt as error:
+        said, code = [*getattr(error, "__notes__", ()), "interrupted"], 130
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        said, code = [error, *getattr(error, "__notes__", ())], 1
+    print(f"fashionlib {options.command}:", *said, sep="\n  " if len(said) > 1 else " ", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fashionlib", description="Multitask learning on fashion images.")
+    commands = parser.add_subparsers(title="commands", metavar="command", dest="command", required=True)
+
+    text = "tag the photos in a folder and below it with a trained model; a stopped job goes on when called again"
+    command = commands.add_parser("tag", help=text, description=text)
+    command.set_defaults(run=_tag)
+    command.add_argument("model", metavar="MODEL.pth", type=Path, help="written by training")
+    command.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder of JPEG, PNG and WebP files")
+    text = "the file for the tags: .parquet, .csv or .jsonl"
+    command.add_argument("--out", metavar="TAGS.parquet", type=Path, required=True, help=text)
+    command.add_argument("--embeddings", metavar="FILE.parquet", type=Path, help="also write the embeddings, to FILE")
+    command.add_argument("--overwrite", action="store_true", help="replace files that no earlier job has written")
+    command.add_argument("--engine", choices=["local", "ray"], help="local: this process; ray: several (local)")
+    for name, metavar, kind, text in (
+        ("workers", "N", int, "processes of ray (1)"),
+        ("top", "N", int, "most probable classes listed (3)"),
+        ("threshold", "P", float, "of several labels of one kind, those at least so probable apply (0.5)"),
+        ("batch-size", "N", int, "photos at a time (128)"),
+        ("shard-size", "N", int, "about how many are written, or lost by a stop, at a time (1024)"),
+    ):
+        command.add_argument(f"--{name}", metavar=metavar, type=kind, help=text)
+
+    command = commands.add_parser("download", help="fetch a public dataset, or what is missing of it")
+    command.set_defaults(run=_download)
+    command.add_argument("dataset", choices=["products"], help="Fashion Product Images (Small), from Hugging Face")
+    folder, text = os.environ.get("FASHION_DATA") or "data", "of all datasets ($FASHION_DATA or data: %(default)s)"
+    command.add_argument("--data", metavar="DIR", type=Path, default=folder, help=text)
+
+    command = commands.add_parser("cite", help="print what to cite (software, thesis, datasets), as BibTeX")
+    command.set_defaults(run=_cite)
+    return parser
+
+
+def _tag(options: argparse.Namespace) -> None:
+    from .bulk import BulkOptions, tag_folder
+
+    given = ("top", "threshold", "batch_size", "shard_size", "engine", "workers")
+    bulk = BulkOptions(**{name: getattr(options, name) for name in given if getattr(options, name) is not None})
+    print(tag_folder(options.model, options.photos, options.out, options.embeddings, options.overwrite, bulk))
+
+
+def _download(options: argparse.Namespace) -> None:
+    from ..sources.download import download_products
+
+    for file in download_products(options.data):
+        print(f"{file}  {file.stat().st_size / 1e6:.0f} MB")
+
+
+def _cite(options: argparse.Namespace) -> None:
+    print(Path(__file__).parents[1].joinpath("citations.bib").read_text(encoding="utf-8"), end="")
