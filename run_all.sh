@@ -118,7 +118,7 @@ fi
 
 choose_python
 # The code beside this script is what runs, also where another copy of fashionlib is installed.
-export PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1
+export PYTHONPATH=$repo:$repo/notebooks${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1
 export TQDM_DISABLE=1 # in an executed notebook a progress bar is a dead widget
 
 if [[ -n $testing ]]; then
@@ -132,7 +132,7 @@ if [[ -n $testing ]]; then
 fi
 
 need papermill ipykernel
-listed=$("$python" notebooks/check_profile.py "$settings") # empty: the profile is for all notebooks
+listed=$("$python" -m study.runner check "$settings") # empty: the profile is for all notebooks
 if [[ -n $listed ]]; then
   for notebook in "${!chosen[@]}"; do
     number=${chosen[$notebook]#*/} number=${number%%_*}
@@ -140,6 +140,16 @@ if [[ -n $listed ]]; then
   done
   ((${#chosen[@]})) || fail "profile $profile is for the notebooks $listed only"
 fi
+# Two of one profile would write into, and clean up, the same folder. The lock belongs to this script's open file 9 and
+# ends with it, however it ends.
+mkdir -p "results/$profile"
+exec 9>>"results/$profile/.lock"
+"$python" -c 'import fcntl, sys
+try: fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError: sys.exit(1)
+except OSError: pass  # a disk without locks' ||
+  fail "another run_all.sh is working on results/$profile in this clone; wait until it is done, or stop it"
+
 if [[ -n $fresh ]]; then
   finished=("results/$profile/runs" "results/$profile/manifest.json")
   if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, runs/07*
@@ -155,7 +165,7 @@ fi
 JUPYTER_PATH=$("$python" -c 'import sys; print(sys.prefix)')/share/jupyter${JUPYTER_PATH:+:$JUPYTER_PATH}
 export JUPYTER_PATH
 unset MPLBACKEND
-out=results/$profile/notebooks
+out=results/$profile/notebooks took=""
 mkdir -p "$out/.running"
 for notebook in "${chosen[@]}"; do
   name=$(basename "$notebook" .ipynb) began=$SECONDS running=$out/.running/$(basename "$notebook")
@@ -166,7 +176,8 @@ for notebook in "${chosen[@]}"; do
     -r profile "$profile" --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
     mv -f "$running" "$out/$name.ipynb"
     rm -f "$out/$name.failed.ipynb"
-    say "$name done in $(minutes $((SECONDS - began)))"
+    took+=", ${name%%_*} $(minutes $((SECONDS - began)))"
+    say "$name done in ${took##*, ??[ ]}"
   else
     [[ ! -f $running ]] || mv -f "$running" "$out/$name.failed.ipynb"
     rmdir "$out/.running" 2>/dev/null || true
@@ -174,4 +185,4 @@ for notebook in "${chosen[@]}"; do
   fi
 done
 rmdir "$out/.running" 2>/dev/null || true
-say "all done in $(minutes $SECONDS); results are in results/$profile"
+say "all done in $(minutes $SECONDS)${took/, / (}); results are in results/$profile"

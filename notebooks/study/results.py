@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
 
 import pandas as pd
+from filelock import FileLock
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from fashionlib.machine.files import write_atomically, write_json
-from .latex import latex_table
+from fashionlib.machine.files import file_sha256, write_atomically, write_json
 from fashionlib.machine.processes import is_main_process
-from .provenance import data_facts, environment, plain, run_facts
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .latex import latex_table
+from .provenance import data_facts, environment, plain, run_facts
 
 SUFFIXES = {"tables": (".csv", ".tex"), "figures": (".png", ".pdf")}
 
 
 class Results:
     """What one notebook leaves in ``root/profile``: ``tables/07_name.csv`` and ``.tex``, ``figures/07_name.png`` and
-    ``.pdf``, and its entries in ``manifest.json``.
+    ``.pdf``, and its entries in ``manifest.json``: an artefact names its notebook (which has commit, versions, machine,
+    duration and trainings), and the ``facts`` and ``data`` that it was made from. What many share is written once, in
+    ``records``, under a short hash.
 
-    Parameters
-    ----------
-    root: the results folder.
-    profile: names the folder below it, ``"products"``.
-    notebook: number of the notebook, ``"07"``; it begins every file name.
-
-    Of several processes that run the notebook only the main one writes; to the others all else is the same.
-
-    Raises ``OSError`` naming the folder if it cannot be written: before the work, not after it.
+    ``notebook`` is a number, ``"07"``, and begins every file name. Of several processes that run the notebook only the
+    main one writes; to the others all else is the same. Raises ``OSError`` naming the folder if it cannot be written:
+    before the work, not after it.
     """
 
     def __init__(self, root: str | Path, profile: str, notebook: str):
         self.profile, self.notebook = _checked("profile", profile), _checked("notebook", notebook)
         self.folder = Path(root) / profile
         self.manifest_path = self.folder / "manifest.json"
-        self._facts: dict = {"settings": None, "seeds": None, "data": None}
-        self._artefacts: dict[str, dict] = {}
-        self._runs: dict[str, dict] = {}
+        self._anew = f"Make all results anew: ./run_all.sh {profile} --fresh, or remove {self.manifest_path} before"
+        self._artefacts, self._runs, self._records = {}, {}, {}
+        self._facts, self._data = {"settings": None, "seeds": None}, []
         self._started = time.perf_counter()
         self.writes = is_main_process()
-        for folder in (self.folder, *(self.folder / kind for kind in SUFFIXES)) if self.writes else ():
+        for folder in [self.folder / kind for kind in SUFFIXES] if self.writes else ():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=folder).close()
             except OSError as error:
                 raise OSError(error.errno, f"results cannot be written here ({error.strerror})", str(folder)) from error
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(13, "results cannot be written here (the folder is read-only)", str(folder))
 
     def table(self, frame: pd.DataFrame, name: str, caption: str = "") -> pd.DataFrame:
         """Write a table and return it. Floats have at most six significant digits, missing values are empty; an index
@@ -71,167 +65,131 @@ class Results:
     def figure(self, figure: Figure, name: str) -> None:
         """Write a figure as PNG (150 dots an inch) and PDF (fonts embedded as TrueType). The same figure gives the
         same bytes; it stays open, so that the notebook shows it."""
-        import matplotlib as mpl
-
         png = {"format": "png", "dpi": 150, "metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
         self._write("figures", name, ".png", lambda file: figure.savefig(file, **png))
         pdf = {"format": "pdf", "metadata": {"CreationDate": None, "Creator": None, "Producer": None}}
-        with mpl.rc_context({"pdf.fonttype": 42, "pdf.compression": 9}), _images_as_they_are(figure):
+        for thumbnail in figure.findobj(AxesImage):
+            thumbnail.set_interpolation("none")  # with the pixels it has, not enlarged: a third of the size, as sharp
+        with rc_context({"pdf.fonttype": 42, "pdf.compression": 9}):
             self._write("figures", name, ".pdf", lambda file: figure.savefig(file, **pdf))
 
-    def record(self, **facts) -> None:
-        """State what the artefacts written from now on come from.
-
-        ``settings`` (of a model, or several by name), ``seeds``, ``data`` (a Catalogue or ImageData, or several), and
-        anything else worth keeping with them; ``runs`` (finished trainings) go to the notebook's entry.
-
-        Raises ``ValueError`` if another notebook of this profile was made from other data under the same name.
-        """
-        runs = facts.pop("runs", ())
+    def record(self, data=None, runs=(), **more) -> None:
+        """State what the artefacts written from now on come from: ``data`` (an ImageData, or several), ``settings`` (of
+        a model, or several by name), ``seeds``, and anything else worth keeping with them. ``runs`` (finished
+        trainings) go to the notebook's entry. Raises ``ValueError`` if another notebook of this profile was made from
+        other data under the same name."""
         runs = runs.values() if isinstance(runs, Mapping) else runs
         for run in runs if isinstance(runs, Iterable) else [runs]:
-            self._runs[run.run_dir.name] = run_facts(run)
-        if facts.get("data") is not None:
-            several = isinstance(facts["data"], list | tuple)
-            described = [data_facts(data) for data in (facts["data"] if several else [facts["data"]])]
+            facts = run_facts(run)
+            self._runs[run.run_dir.name] = facts | {"machine": self._keep(facts["machine"])}
+        if data is not None:
+            described = [data_facts(one) for one in (data if isinstance(data, list | tuple) else [data])]
             self._check_data(described)
-            facts["data"] = described if several else described[0]
-        self._facts |= {name: plain(value) for name, value in facts.items()}
+            self._data = [self._keep(one) for one in described]
+        self._facts |= plain(more)
 
     def finish(self) -> None:
         """Enter this notebook into the manifest. Other notebooks' entries stay; what this one wrote in an earlier run
         and not in this one is removed with its files, so that results are regenerated and never patched."""
         if not self.writes:
             return
-        from filelock import FileLock
-
-        lock = self.folder / "runs" / "manifest.lock"  # runs/ is not committed
-        lock.parent.mkdir(exist_ok=True)
-        with FileLock(lock, timeout=60):
-            manifest = self._read_manifest()
-            others = {k: v for k, v in manifest["artefacts"].items() if v["notebook"] != self.notebook}
-            duration = round(time.perf_counter() - self._started, 1)
-            entry = {**environment(), "seconds": duration, "runs": self._runs}
-            write_json(
-                self.manifest_path,
-                {
-                    "profile": self.profile,
-                    "notebooks": dict(sorted({**manifest["notebooks"], self.notebook: entry}.items())),
-                    "artefacts": dict(sorted({**others, **self._artefacts}.items())),
-                },
-            )
-            for path in self._files():
-                if path not in self._artefacts:
-                    (self.folder / path).unlink(missing_ok=True)
+        seconds = round(time.perf_counter() - self._started, 1)
+        entry = {"seconds": seconds, "environment": self._keep(environment()), "runs": self._runs}
+        (self.folder / "runs").mkdir(exist_ok=True)  # which is not committed
+        with FileLock(self.folder / "runs" / "manifest.lock", timeout=60):
+            notebooks, artefacts, records = self._manifest()
+            others = {path: of for path, of in artefacts.items() if of["notebook"] != self.notebook}
+            parts = {"notebooks": notebooks | {self.notebook: entry}, "artefacts": others | self._artefacts}
+            used = json.dumps(parts)
+            parts["records"] = {k: facts for k, facts in (records | self._records).items() if f'"{k}"' in used}
+            parts = {name: dict(sorted(part.items())) for name, part in parts.items()}
+            write_json(self.manifest_path, {"profile": self.profile, **parts})
+            for kind in SUFFIXES:
+                for file in (self.folder / kind).glob(f"{self.notebook}_*"):
+                    if f"{kind}/{file.name}" not in self._artefacts and file.suffix in SUFFIXES[kind]:
+                        file.unlink()
 
     def once(self, name: str, key: dict, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A measurement that is made once for a key (machine, settings, ...) and found again when the notebook is run
         again; ``--fresh`` forgets it."""
-        path = self.run_dir(name) / "measured.json"
-        wanted = json.loads(json.dumps(plain(key)))
-        if path.exists():
-            found = json.loads(path.read_text())
-            if found.get("key") == wanted:
-                return pd.DataFrame(found["rows"])
-        frame = compute()
-        if self.writes:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"key": wanted, "rows": frame.to_dict("records")})
-        return frame
+        path, key = self.run_dir(name) / "measured.json", plain(key)
+        found = json.loads(path.read_text()) if path.exists() else {}
+        if found.get("key") != key:
+            found = {"key": key, "rows": compute().to_dict("records")}
+            if self.writes:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, found)
+        return pd.DataFrame(found["rows"])
 
     def read_table(self, name: str) -> pd.DataFrame:
         """A table of any notebook, by its full name (``"07_accuracy"``). Only an empty field is a missing value: a
         class may be called "NA". Raises ``FileNotFoundError`` saying which notebook writes it."""
         path = self.folder / "tables" / f"{name}.csv"
         if not path.is_file():
-            number = name.split("_")[0]
-            raise FileNotFoundError(
-                f"there is no {path}: run notebook {number} first (./run_all.sh {self.profile} --only {number})"
-            )
+            run = f"./run_all.sh {self.profile} --only {name.split('_')[0]}"
+            raise FileNotFoundError(f"there is no {path}: run its notebook first ({run})")
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
     def made_by(self, name: str) -> dict:
-        """What the manifest says of a table of any notebook: settings, seeds, data. Raises ``KeyError`` if the notebook
-        that writes it has not ended."""
-        entries = self._read_manifest()["artefacts"]
-        if (path := f"tables/{name}.csv") not in entries:
+        """What the manifest says of a table of any notebook: settings, seeds, data (a list). Raises ``KeyError`` if the
+        notebook that writes it has not ended."""
+        _, artefacts, records = self._manifest()
+        if (path := f"tables/{name}.csv") not in artefacts:
             raise KeyError(f"{self.manifest_path} does not list {path}: run notebook {name.split('_')[0]} to its end")
-        return entries[path]
+        return records[artefacts[path]["facts"]] | {"data": [records[key] for key in artefacts[path]["data"]]}
 
     def trainings(self) -> pd.DataFrame:
-        """One row for each training of the notebooks that have ended: notebook, run, epochs, seconds of training, those
-        from before an interruption included, and cpu, threads and precision of the machine that ended the notebook."""
-        of_run, of_machine = ["epochs", "seconds"], ["cpu", "threads", "precision"]
+        """One row for each training of the notebooks that have ended: notebook, run, epochs, seconds of training (those
+        from before an interruption included), precision, and cpu and threads of the machine that it began on."""
+        notebooks, _, records = self._manifest()
         rows = [
-            {"notebook": notebook, "run": name}
-            | {key: run[key] for key in of_run}
-            | {key: entry["machine"].get(key) for key in of_machine}
-            for notebook, entry in self._read_manifest()["notebooks"].items()
+            {"notebook": notebook, "run": name, **run, **records[run["machine"]]}
+            for notebook, entry in notebooks.items()
             for name, run in entry["runs"].items()
         ]
-        return pd.DataFrame(rows, columns=["notebook", "run", *of_run, *of_machine])
+        return pd.DataFrame(rows, columns=["notebook", "run", "epochs", "seconds", "precision", "cpu", "threads"])
 
     def run_dir(self, name: str) -> Path:
         """The folder of one training run of this notebook, for ``fit``."""
         return self.folder / "runs" / f"{self.notebook}_{_checked('run', name)}"
+
+    def _keep(self, facts: dict) -> str:
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+        self._records[key] = facts
+        return key
 
     def _write(self, kind: str, name: str, suffix: str, write) -> None:
         path = f"{kind}/{self.notebook}_{_checked('artefact', name)}{suffix}"
         if not self.writes:
             return
         write_atomically(self.folder / path, write)
-        digest = hashlib.sha256((self.folder / path).read_bytes()).hexdigest()
-        self._artefacts[path] = {"notebook": self.notebook, "sha256": digest, **copy.deepcopy(self._facts)}
+        entry = {"notebook": self.notebook, "sha256": file_sha256(self.folder / path)}
+        self._artefacts[path] = {**entry, "facts": self._keep(dict(self._facts)), "data": self._data}
 
-    def _files(self) -> list[str]:
-        """This notebook's files on disk, from this run and earlier ones."""
-        found = [p for kind in SUFFIXES for p in (self.folder / kind).glob(f"{self.notebook}_*")]
-        return [p.relative_to(self.folder).as_posix() for p in found if p.suffix in SUFFIXES[p.parent.name]]
-
-    def _read_manifest(self) -> dict:
-        empty = {"notebooks": {}, "artefacts": {}}
+    def _manifest(self) -> tuple[dict[str, dict], ...]:
         try:
-            return {**empty, **json.loads(self.manifest_path.read_text(encoding="utf-8"))}
+            read = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            return read["notebooks"], read["artefacts"], read["records"]
         except FileNotFoundError:
-            return empty
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{self.manifest_path} is damaged ({error}); remove it and make all results anew: "
-                f"./run_all.sh {self.profile} --fresh"
-            ) from None
+            return {}, {}, {}
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{self.manifest_path} is damaged ({error!r}). {self._anew}") from None
 
     def _check_data(self, described: list[dict]) -> None:
         """Data of one name, opened in one way, must be one and the same in all notebooks of a profile."""
-        for path, entry in self._read_manifest()["artefacts"].items():
-            there = entry.get("data") or []
-            for old in there if isinstance(there, list) else [there]:
-                for new in described:
-                    same_way = _without_content(old) == _without_content(new)
-                    if entry["notebook"] != self.notebook and same_way and old["fingerprint"] != new["fingerprint"]:
-                        raise ValueError(
-                            f"the data {new['name']!r} has changed: {path} of notebook {entry['notebook']} was made "
-                            f"from fingerprint {old['fingerprint'][:12]}, notebook {self.notebook} now has "
-                            f"{new['fingerprint'][:12]}. Make all results anew: ./run_all.sh {self.profile} --fresh, "
-                            f"or remove {self.manifest_path} and run the notebooks"
-                        )
+        _, artefacts, records = self._manifest()
+        now = {_opened(one): one["fingerprint"] for one in described}
+        for path, entry in artefacts.items():
+            for old in (records[key] for key in entry["data"]):
+                before, new = old["fingerprint"], now.get(_opened(old), old["fingerprint"])
+                if entry["notebook"] != self.notebook and new != before:
+                    text = f"the data {old['name']!r} has changed: {path} was made from {before[:12]}"
+                    raise ValueError(f"{text}, notebook {self.notebook} now has {new[:12]}. {self._anew}")
 
 
-@contextmanager
-def _images_as_they_are(figure: Figure) -> Iterator[None]:
-    """Thumbnails go into a PDF with the pixels they have, not enlarged: a third of the size, and no less sharp."""
-    images = [(image, image.get_interpolation()) for axes in figure.axes for image in axes.images]
-    try:
-        for image, _ in images:
-            image.set_interpolation("none")
-        yield
-    finally:
-        for image, interpolation in images:
-            image.set_interpolation(interpolation)
-
-
-def _without_content(data: dict) -> dict:
+def _opened(data: dict) -> str:
     """How data was opened: its name, split, sample, size and columns - not what was in it."""
-    return {name: value for name, value in data.items() if name not in ("fingerprint", "images")}
+    return json.dumps({k: v for k, v in data.items() if k not in ("fingerprint", "images")}, sort_keys=True)
 
 
 def _checked(what: str, name: str) -> str:

@@ -1,1 +1,1 @@
-"""Figures: each a function that returns one."""
+"""Figures: each a function that returns one and shows nothing."""

@@ -1,8 +1,7 @@
-"""Figures that show images: montages of a catalogue, of predictions, of near-duplicates."""
+"""Figures that show images: pages of them in a grid, with words around each."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,156 +9,73 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fashionlib.evaluation.predict import Predictions
 from fashionlib.data.images import ImageData
+from fashionlib.evaluation.predict import Predictions
+from fashionlib.metrics.attributes import average_precisions
 from fashionlib.tasks.labels import MISSING
-from .style import BLACK, GREEN, GREY, LIGHT, TEXT_WIDTH, VERMILION, shorten, style
-from fashionlib.tasks import MultiLabel
+
+from .style import BLACK, GREEN, GREY, LIGHT, SMALL, TEXT_WIDTH, VERMILION, shorten, styled
 
 LINE = 7.4  # points between lines of small text
-SMALL = 6
 INCH = 72
 
 
-@style()
-def image_montage(images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 8) -> Figure:
-    """Images (N, H, W, 3) uint8 in a grid, with an optional title (of any number of lines) below each."""
-    lines = max((str(title).count("\n") + 1 for title in titles), default=0) if titles is not None else 0
-    cell = TEXT_WIDTH / columns
-    width = cell * 0.94
-    figure, place = image_grid(len(images), columns, cell, width * images.shape[1] / images.shape[2], lines)
-    for k, pixels in enumerate(images):
-        axes = draw_image(figure, place(k, width), pixels)
-        if titles is not None:
-            for line, text in enumerate(str(titles[k]).split("\n")):
-                _text_below(axes, line, shorten(text, int(width * 19)))
-    return figure
+class Page:
+    """A figure for ``n`` images of ``size`` (width, height) in rows of ``columns``, with ``below`` lines of small text
+    under each, ``left`` inches free before each row, and a ``note`` at the foot. An image is ``width`` inches wide, or
+    narrower where the page has no room for it; the page is ``least`` inches high."""
+
+    def __init__(
+        self, n: int, size: tuple[int, int], columns: int, *, below=0.0, left=0.0, width=1.0, note="", least=0.3
+    ):
+        self.columns, self.left = columns, left
+        self.cell = (TEXT_WIDTH - left) / columns
+        self.width = min(self.cell * 0.92, width)
+        self.height = self.width * size[1] / size[0]
+        self.pitch = self.height + below * LINE / INCH + 0.09
+        note = "\n".join(fill(line, 115) for line in note.split("\n"))
+        foot = (note.count("\n") + 1) * LINE * 1.2 / INCH + 0.06 if note else 0
+        self.figure = plt.figure(figsize=(TEXT_WIDTH, max(-(-n // columns) * self.pitch + foot, least)))
+        self.figure.text(0, 0.02 / self.figure.get_figheight(), note, fontsize=SMALL, color=GREY, va="bottom")
+
+    def show(self, k: int, pixels: np.ndarray, lines: Sequence[str | tuple[str, str]] = (), shift: float = 0) -> Axes:
+        """Draw pixels (H, W, 3) uint8 in place k, ``shift`` inches to the right, and below them lines, each a text or
+        (text, colour)."""
+        row, column = divmod(k, self.columns)
+        page = self.figure.get_figheight()
+        bottom = page - row * self.pitch - self.height - 0.02
+        box = (self.left + column * self.cell + shift, bottom, self.width, self.height)
+        axes = draw_image(self.figure, np.array(box) / (TEXT_WIDTH, page, TEXT_WIDTH, page), pixels)
+        for line, text in enumerate(lines, start=1):
+            text, colour = (text, BLACK) if isinstance(text, str) else text
+            write(axes, (0, 0), (0, -1 - line * LINE), shorten(text, self.cell - 0.09), color=colour)
+        return axes
+
+    def row(self, row: int, pixels: Iterable[np.ndarray], title: str, details: Sequence[str], lines=None) -> list[Axes]:
+        """Draw a row of images, each with its ``lines``, a title and smaller grey details left of the first."""
+        start, lines = row * self.columns, lines or [()] * self.columns
+        drawn = [self.show(start + k, image, lines[k]) for k, image in enumerate(pixels)]
+        look, top = {"ha": "right", "va": "center"}, 3.7 * len(details)
+        write(drawn[0], (0, 0.5), (-4, top), shorten(title, self.left - 0.1, 7), fontsize=7, **look)
+        for line, text in enumerate(details):
+            at = (-4, top - 9 - line * LINE)
+            write(drawn[0], (0, 0.5), at, shorten(text, self.left - 0.1), color=GREY, **look)
+        return drawn
 
 
-@style()
-def catalogue_montage(data: ImageData, by: str, n: int = 8, seed: int = 0, classes: int = 8) -> Figure:
-    """A row of n random examples for each of the most frequent classes of the column ``by``, named with the number of
-    its images."""
-    column = data.catalogue.table[by]
-    if isinstance(data.catalogue.tasks.get(by), MultiLabel):
-        column = column.str.split(";").explode()
-    counts = column[column != ""].value_counts()
-    shown, more = counts.head(classes), len(counts) - classes
-    rng = np.random.default_rng(seed)
-    label = 1.15
-    width = min((TEXT_WIDTH - label) / n * 0.94, 0.62)
-    height = width * data.size[1] / data.size[0]
-    figure, place = image_grid(len(shown) * n, n, width / 0.94, height, 0, left=label, foot=0.2 if more > 0 else 0.0)
-    for row, (name, count) in enumerate(shown.items()):
-        rows = column.index[column == name].to_numpy()
-        for k, pixels in enumerate(data.fetch(rng.permutation(rows)[:n]).numpy()):
-            axes = draw_image(figure, place(row * n + k, width), pixels)
-            if k == 0:
-                text_beside(axes, 0.5, 4, shorten(name, 18), ha="right", size=8)
-                text_beside(axes, 0.5, -6, f"{count:,} images", ha="right", color=GREY)
-    if more > 0:
-        foot_note(figure, f"and {more} more classes of {by}")
-    return figure
-
-
-@style()
-def prediction_montage(
-    data: ImageData, predictions: Predictions, n: int = 16, labels: Sequence[str] | None = None
-) -> Figure:
-    """The first n images of some predictions, the predicted classes beside each; a wrong one is vermilion, begins with
-    a cross and is followed by the true class. Raises ``ValueError`` if no label is predicted."""
-    found = predictions.labels()
-    labels = list(found if labels is None else labels)
-    if not labels:
-        raise ValueError("prediction_montage: these predictions hold no label with one class per image")
-    rows = predictions.rows[:n]
-    texts = [sum((_verdict(data, predictions, found, label, k) for label in labels), []) for k in range(len(rows))]
-    columns = min(4, len(rows))
-    cell = TEXT_WIDTH / 4
-    width = 0.6
-    text_height = max(len(lines) for lines in texts) * LINE / INCH
-    height = width * data.size[1] / data.size[0]
-    below = max(0.0, text_height - height) * INCH / LINE
-    figure, place = image_grid(len(rows), columns, cell, height, below, foot=0.3)
-    for k, pixels in enumerate(data.fetch(rows).numpy()):
-        axes = draw_image(figure, place(k, width), pixels)
-        for line, (text, colour) in enumerate(texts[k]):
-            text_beside(axes, 1, -(line + 0.8) * LINE, text, va="baseline", color=colour)
-    key = f"{'Predicted' if len(labels) == 1 else 'From top to bottom:'} {', '.join(labels)}."
-    foot_note(figure, f"{key}\n× wrong, with the true class below it; ? true class not known")
-    return figure
-
-
-@style()
-def duplicate_pairs(data: ImageData, pairs: np.ndarray, n: int = 12, labels: Sequence[str] | None = None) -> Figure:
-    """The first n pairs of row numbers (M, 2) as images side by side: the split of each, and those of the ``labels``
-    (all single labels if not given) in which the two differ."""
-    table = data.catalogue.table
-    if labels is None:
-        tasks = data.catalogue.tasks.values()
-        labels = [c for t in tasks if t.evaluated and t.labels and not isinstance(t, MultiLabel) for c in t.columns]
-    labels = list(dict.fromkeys(labels))
-    pairs, columns, most = np.asarray(pairs)[:n], 4, 3
-    differing = [
-        [c for c in labels if table.at[i, c] != table.at[j, c] and not table.loc[[i, j], c].isna().all()]
-        for i, j in pairs
-    ]
-    lines = 1 + max((min(len(names), most) for names in differing), default=0)
-    cell = TEXT_WIDTH / columns
-    width = cell * 0.45
-    figure, place = image_grid(len(pairs), columns, cell, width * data.size[1] / data.size[0], lines + 0.6, foot=0.16)
-    for k, (pair, names) in enumerate(zip(pairs, differing, strict=True)):
-        left, bottom, w, h = place(k, width)
-        for side, row in enumerate(pair):
-            box = (left + side * (w + 0.005), bottom, w, h)
-            axes = draw_image(figure, box, data.fetch(np.array([row]))[0].numpy())
-            _text_below(axes, 0, table.at[row, "split"], weight="bold")
-            for line, name in enumerate(names[:most], start=1):
-                value = table.at[row, name]
-                _text_below(axes, line, shorten("unknown" if value is None or value != value else value, 15))
-    foot_note(figure, "Bold: the split of each image. Below it: the labels in which the two differ.")
-    return figure
-
-
-def _verdict(data: ImageData, predictions: Predictions, found: dict, label: str, k: int) -> list[tuple[str, str]]:
-    """The lines (text, colour) that say what was predicted for image k."""
-    predicted, target = found[label]
-    classes = predictions.classes(label)
-    name = classes[predicted.index[k]]
-    if target[k] == MISSING:
-        return [(shorten(f"{name} ?", 19), GREY)]
-    if target[k] == predicted.index[k]:
-        return [(shorten(name, 19), BLACK)]
-    # a class that training never saw has no number, but a name in the table
-    true = classes[target[k]] if target[k] >= 0 else data.catalogue.table.at[predictions.rows[k], label]
-    return [(shorten(f"× {name}", 19), VERMILION), (shorten(f"   true: {true}", 21), VERMILION)]
-
-
-def image_grid(n: int, columns: int, cell: float, height: float, lines: float, left: float = 0.0, foot: float = 0.0):
-    """An empty figure for n images of a height in inches, each with lines of text below, and a function that gives the
-    box of image k (figure fractions), for a width in inches."""
-    pitch = height + lines * LINE / INCH + 0.09
-    rows = max(-(-n // columns), 1)
-    size = (TEXT_WIDTH, rows * pitch + foot)
-    figure = plt.figure(figsize=size)
-
-    def place(k: int, width: float) -> tuple[float, float, float, float]:
-        row, column = divmod(k, columns)
-        bottom = size[1] - row * pitch - height - 0.02
-        return (left + column * cell) / size[0], bottom / size[1], width / size[0], height / size[1]
-
-    return figure, place
-
-
-def draw_image(figure: Figure, box: tuple[float, float, float, float], pixels: np.ndarray) -> Axes:
+def draw_image(figure: Figure, box: Iterable[float], pixels: np.ndarray) -> Axes:
     """Pixels (H, W, 3) in a box (left, bottom, width, height) in shares of the figure."""
-    axes = figure.add_axes(box)
+    axes = figure.add_axes(tuple(box), xticks=[], yticks=[])
     # 256 colours are more than a thumbnail needs, and a third of the bytes in a PDF
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256).convert("RGB")
     axes.imshow(np.asarray(reduced), aspect="auto")
-    axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=LIGHT)
     return axes
+
+
+def write(axes: Axes, corner: tuple[float, float], offset: tuple[float, float], text: str, **look) -> None:
+    """Small text, ``offset`` points from a corner of an image given in shares of it."""
+    axes.annotate(text, corner, offset, "axes fraction", "offset points", **{"fontsize": SMALL, **look})
 
 
 def mark_image(axes: Axes, right: bool | None) -> None:
@@ -169,21 +85,80 @@ def mark_image(axes: Axes, right: bool | None) -> None:
     # on white, so that it can be read on any garment
     paper = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     look = {"ha": "right", "va": "top", "fontsize": SMALL + 1, "weight": "bold", "color": colour, "bbox": paper}
-    axes.annotate(sign, (1, 1), (-2.5, -2.5), "axes fraction", "offset points", **look)
+    write(axes, (1, 1), (-2.5, -2.5), sign, **look)
 
 
-def foot_note(figure: Figure, text: str) -> None:
-    """A line of small grey text at the bottom left."""
-    figure.text(0, 0.02 / figure.get_figheight(), text, fontsize=SMALL, color=GREY, va="bottom")
+@styled
+def image_montage(images: np.ndarray, titles: Sequence[str] = (), columns: int = 8) -> Figure:
+    """Images (N, H, W, 3) uint8 in a grid, with an optional title (of any number of lines) below each."""
+    lines = [str(title).split("\n") for title in titles] or [[]] * len(images)
+    page = Page(len(images), images.shape[2:0:-1], columns, below=max(map(len, lines), default=0), width=TEXT_WIDTH)
+    for k, pixels in enumerate(images):
+        page.show(k, pixels, lines[k])
+    return page.figure
 
 
-def _text_below(axes: Axes, line: int, text: str, **look) -> None:
-    look = {"va": "baseline", "fontsize": SMALL, **look}
-    axes.annotate(text, (0, 0), (0, -1 - (line + 1) * LINE), "axes fraction", "offset points", **look)
+@styled
+def prediction_montage(
+    data: ImageData, predictions: Predictions, n: int = 16, labels: Sequence[str] | None = None
+) -> Figure:
+    """The first n images of some predictions, the predicted classes beside each; a wrong one is vermilion, begins with
+    a cross and is followed by the true class. Raises ``ValueError`` if no label is predicted."""
+    labels = list(predictions.labels() if labels is None else labels)
+    if not labels:
+        raise ValueError("prediction_montage: these predictions hold no label with one class per image")
+    rows = predictions.rows[:n]
+    verdicts = [_verdicts(data, predictions, label) for label in labels]
+    texts = [[line for verdict in verdicts for line in verdict[k]] for k in range(len(rows))]
+    width = 0.6
+    below = max(map(len, texts)) - width * data.size[1] / data.size[0] * INCH / LINE
+    note = f"{'Predicted' if len(labels) == 1 else 'From top to bottom:'} {', '.join(labels)}."
+    note += "\n× wrong, with the true class below it; ? true class not known"
+    page = Page(len(rows), data.size, 4, below=max(0.0, below), width=width, note=note)
+    for k, pixels in enumerate(data.fetch(rows).numpy()):
+        axes = page.show(k, pixels)
+        for line, (text, colour) in enumerate(texts[k]):
+            write(axes, (1, 1), (3, -(line + 0.8) * LINE), shorten(text, page.cell - width - 0.08), color=colour)
+    return page.figure
 
 
-def text_beside(axes: Axes, side: float, up: float, text: str, ha: str = "left", size: float = SMALL, **look) -> None:
-    """Text right of an image, from its top (side 1), or left of its middle (side 0.5), ``up`` points higher."""
-    x, gap = (1, 3) if ha == "left" else (0, -4)
-    look = {"va": "center", "fontsize": size, **look}
-    axes.annotate(text, (x, side), (gap, up), "axes fraction", "offset points", ha=ha, **look)
+@styled
+def attribute_montage(
+    data: ImageData, predictions: Predictions, task: str, classes: Sequence[str], n: int = 8
+) -> Figure:
+    """For each of some classes of a many-label task the n images of ``predictions.rows`` with the highest probability,
+    the highest first: a tick where the class is among the image's labels, a cross where it is not, a question mark
+    where nobody knows. Beside a row: the class, its average precision and how many of the images have it. Raises
+    ``ValueError`` for a class that the task does not have."""
+    known, groups = predictions.tasks[task].labels[task], predictions.tasks[task].groups
+    if missing := [name for name in classes if name not in known]:
+        raise ValueError(f"attribute_montage: {missing[0]!r} is not among the {len(known)} classes of {task!r}")
+    columns = [known.index(name) for name in classes]
+    probabilities, truth = predictions.activations[task][:, columns], predictions.targets[task][:, columns]
+    precisions = average_precisions(probabilities, truth)
+    note = "Highest probability first. ✓ among the labels of the image   × not among them   ? not known\n"
+    note += f"AP: average precision over {len(predictions.rows):,} images, and how many of them have the label."
+    page = Page(len(classes) * n, data.size, n, left=1.25, width=0.66, note=note)
+    for row, (name, column) in enumerate(zip(classes, columns, strict=True)):
+        best = np.argsort(-probabilities[:, row], kind="stable")[:n]
+        count = (truth[:, row] == 1).sum()
+        says = f"AP {precisions[row]:.3f}, {count:,} images" if count else "no image has it"
+        title = name.removeprefix(f"{groups[column]}:") if groups else name
+        drawn = page.row(row, data.fetch(predictions.rows[best]).numpy(), title, [says])
+        for axes, right in zip(drawn, truth[best, row], strict=True):
+            mark_image(axes, {1: True, 0: False}.get(int(right)))
+    return page.figure
+
+
+def _verdicts(data: ImageData, predictions: Predictions, label: str) -> list[list[tuple[str, str]]]:
+    """For each image the lines (text, colour) that say what was predicted."""
+    predicted, target = predictions.labels()[label]
+    classes, given = predictions.classes(label), data.catalogue.table[label].iloc[predictions.rows]
+    verdicts = []
+    for index, true, name in zip(predicted.index, target, given, strict=True):
+        if true == MISSING or true == index:
+            verdicts.append([(f"{classes[index]} ?", GREY) if true == MISSING else (classes[index], BLACK)])
+        else:  # a class that training never saw has no number, but a name in the table
+            true = classes[true] if true >= 0 else name
+            verdicts.append([(f"× {classes[index]}", VERMILION), (f"   true: {true}", VERMILION)])
+    return verdicts

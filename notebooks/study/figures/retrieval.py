@@ -1,110 +1,93 @@
 """Figures of retrieval: what was found for some queries, recall against K, a map of the embedding."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fashionlib.data.images import ImageData
-from .images import draw_image, foot_note, image_grid, mark_image, text_beside
-from .style import COLOURS, GREY, LIGHT, MARKERS, TEXT_WIDTH, shorten, style
-from fashionlib.metrics.ranking import Ranking, mean_intervals
+from fashionlib.metrics.bootstrap import resampled_means
+from fashionlib.metrics.ranking import Ranking
+
+from .images import Page, draw_image, mark_image
+from .style import BLACK, COLOURS, GREY, LIGHT, SMALL, TEXT_WIDTH, VERMILION, look_of, shorten, styled
+from .training import curves
 
 
-@style()
+@styled
 def retrieval_montage(
-    data: ImageData,
-    query_rows: np.ndarray,
-    gallery_rows: np.ndarray,
-    ranking: Ranking,
-    n: int = 8,
-    k: int = 6,
-    seed: int = 0,
+    data: ImageData, query_rows: np.ndarray, gallery_rows: np.ndarray, ranking: Ranking, n: int = 8, k: int = 6, seed=0
 ) -> Figure:
     """n queries, each in a row with its k nearest gallery images: those of the same item are framed green and marked
     with a tick, the others vermilion with a cross.
 
     The queries are drawn by seed, not chosen: half of them where the nearest image is a match, half where it is not;
     where one kind has too few, the other fills up. ``query_rows`` and ``gallery_rows`` are the row numbers of the
-    images that ``ranking`` was made of.
-    """
+    images that ``ranking`` was made of."""
     right = ranking.first_match_rank == 1
     rng = np.random.default_rng(seed)
     good, bad = (rng.permutation(np.flatnonzero(kind)) for kind in (right, ~right))
     n_good = min(len(good), max(n // 2, n - len(bad)))
     shown = [*good[:n_good], *bad[: n - n_good]]
     k = min(k, ranking.nearest.shape[1])
-    label, gap = 1.2, 0.12
-    cell = min((TEXT_WIDTH - label - gap) / (k + 1), 0.72)
-    width = cell * 0.88
-    height = width * data.size[1] / data.size[0]
-    figure, place = image_grid(len(shown) * (k + 1), k + 1, cell, height, 0.3, left=label, foot=0.3)
+    note = f"Left the query, then its nearest gallery images. ✓ same item, × another item.\nDrawn at random: {n_good} "
+    note += f"where the nearest image is a match (true of {right.sum():,} of {len(right):,} queries), "
+    note += f"{len(shown) - n_good} where it is not."
+    page = Page(len(shown) * (k + 1), data.size, k + 1, below=0.3, left=1.2, width=0.63, note=note)
     for row, q in enumerate(shown):
-        pixels = data.fetch(np.r_[query_rows[ranking.queries[q]], gallery_rows[ranking.nearest[q, :k]]]).numpy()
-        query = draw_image(figure, place(row * (k + 1), width), pixels[0])
-        rank, matches = ranking.first_match_rank[q], ranking.matches[q]
-        text_beside(query, 0.5, 4, f"match at rank {rank:,}", ha="right", size=7)
-        text_beside(query, 0.5, -6, f"{matches} in the gallery", ha="right", color=GREY)
-        for column, hit in enumerate(ranking.hits[q, :k], start=1):
-            left, bottom, w, h = place(row * (k + 1) + column, width)
-            axes = draw_image(figure, (left + gap / TEXT_WIDTH, bottom, w, h), pixels[column])
+        rows = np.r_[query_rows[ranking.queries[q]], gallery_rows[ranking.nearest[q, :k]]]
+        matches = f"{ranking.matches[q]} in the gallery"
+        title = f"match at rank {ranking.first_match_rank[q]:,}"
+        _, *found = page.row(row, data.fetch(rows).numpy(), title, [matches])
+        for axes, hit in zip(found, ranking.hits[q, :k], strict=True):
             mark_image(axes, bool(hit))
-    foot_note(
-        figure,
-        "Left the query, then its nearest gallery images. ✓ same item, × another item.\n"
-        f"Drawn at random: {n_good} where the nearest image is a match (true of {right.sum():,} of {len(right):,} "
-        f"queries), {len(shown) - n_good} where it is not.",
-    )
-    return figure
+    return page.figure
 
 
-@style()
+@styled
 def recall_curve(rankings: Mapping[str, Ranking], most: int = 30) -> Figure:
     """Recall@K of rankings by name for K from 1 to ``most``, each with its 95% bootstrap interval over items."""
-    places = np.arange(1, most + 1)
-    figure, axes = plt.subplots(figsize=(TEXT_WIDTH * 0.8, 2.9), layout="constrained")
-    for number, (name, ranking) in enumerate(rankings.items()):
-        found = ranking.first_match_rank[:, None] <= places
-        low, high = np.array(mean_intervals(found.astype(float), ranking.items)).T
-        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "markevery": (number % 3, 3)}
-        axes.fill_between(places, low, high, color=COLOURS[number % 7], alpha=0.18, linewidth=0)
-        axes.plot(places, found.mean(0), label=f"{name}: {found[:, 0].mean():.3f} at 1", markersize=3, **look)
+    places, parts = np.arange(1, most + 1), []
+    for name, ranking in rankings.items():
+        found = (ranking.first_match_rank[:, None] <= places).astype(float)
+        low, high = np.quantile(resampled_means(found, ranking.items), [0.025, 0.975], axis=0)
+        part = pd.DataFrame({"k": places, "recall": found.mean(0), "ci_low": low, "ci_high": high})
+        parts.append(part.assign(embedding=f"{name}: {found[:, 0].mean():.3f} at 1"))
+    figure = curves(pd.concat(parts), "k", "recall", "embedding")
+    axes = figure.axes[0]
     axes.set(xlabel="K, gallery images looked at", ylabel="Recall@K, with 95% interval", ylim=(0, 1))
-    axes.set_xlim(0.5, most + 0.5)
-    axes.set_xticks([place for place in (1, 5, 10, 15, 20, 25, 30, *range(40, most + 1, 10)) if place <= most])
-    axes.grid()
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    axes.set(xlim=(0.5, most + 0.5), xticks=[1, *range(5, most + 1, 5)])
     return figure
 
 
-@style()
-def embedding_map(points: np.ndarray, labels: Sequence[str | None], commonest: int = 7) -> Figure:
-    """Images as points (N, 2), coloured and marked by their label; named are the ``commonest`` labels, at most seven,
-    the others are grey. The axes of such a projection have no unit."""
-    labels = pd.Series(np.asarray(labels, dtype=object))
+@styled
+def embedding_map(points: np.ndarray, labels: pd.Series, commonest: int = 7) -> Figure:
+    """Images as points (N, 2), coloured and marked by their label, whose name is the legend's title; named are the
+    ``commonest`` labels, at most seven, the others are grey. The axes of such a projection have no unit."""
     counts = labels.value_counts()
-    named = counts.index[: min(commonest, len(COLOURS))]
+    named = {
+        name: f"{shorten(name, 1.2, 7)}, {counts[name]:,}" for name in counts.index[: min(commonest, len(COLOURS))]
+    }
+    keys, look = labels.astype(object).map(named), look_of(named.values())
+    if keys.isna().any():
+        rest = f"all others, {keys.isna().sum():,}"
+        look["palette"][rest], look["markers"][rest] = LIGHT, "o"
+        keys = keys.fillna(rest)
+    order = {"hue": "key", "style": "key", "hue_order": list(look["palette"]), "style_order": list(look["palette"])}
+    table = pd.DataFrame(points, columns=["x", "y"]).assign(key=keys.to_numpy())
+    table = table.iloc[np.argsort(labels.isin(list(named)).to_numpy(), kind="stable")]  # the grey ones are drawn first
     figure, axes = plt.subplots(figsize=(TEXT_WIDTH, 4.2), layout="constrained")
-    others = ~labels.isin(named).to_numpy()
-    if others.any():
-        more = len(counts) - len(named)
-        text = f"{more} others" if more else "no label"
-        _points(axes, points[others], f"{text}, {others.sum():,}", color=LIGHT, marker="o")
-    for number, name in enumerate(named):
-        of_name = (labels == name).to_numpy()
-        text = f"{shorten(name, 22)}, {of_name.sum():,}"
-        _points(axes, points[of_name], text, color=COLOURS[number], marker=MARKERS[number])
-    axes.set(xticks=[], yticks=[], aspect="equal")
+    sns.scatterplot(table, x="x", y="y", s=12, alpha=0.7, linewidth=0, rasterized=True, ax=axes, **order, **look)
+    axes.set(xticks=[], yticks=[], aspect="equal", xlabel="", ylabel="")
     axes.spines[:].set(visible=True, color=LIGHT)
-    handles, texts = axes.get_legend_handles_labels()
-    turn = len(texts) - len(named)  # the others come last in the legend, though they are drawn first
-    look = {"loc": "outside right upper", "markerscale": 1.6, "title": "images", "alignment": "left"}
-    figure.legend(handles[turn:] + handles[:turn], texts[turn:] + texts[:turn], **look)
+    handles = axes.get_legend_handles_labels()[0]
+    axes.get_legend().remove()
+    look = {"loc": "outside right upper", "markerscale": 1.3, "alignment": "left"}
+    figure.legend(handles=handles, title=f"{labels.name or 'label'}, images", **look)
     return figure
 
 
@@ -120,5 +103,44 @@ def project(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
     return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(embeddings)
 
 
-def _points(axes: Axes, points: np.ndarray, label: str, **look) -> None:
-    axes.scatter(points[:, 0], points[:, 1], s=9, alpha=0.7, linewidths=0, label=label, rasterized=True, **look)
+@styled
+def neighbours(
+    photo: np.ndarray, tags: pd.DataFrame, images: np.ndarray, found: pd.DataFrame, labels: Sequence[str], filtered=()
+) -> Figure:
+    """A photo (H, W, 3) uint8 with its tags, beside its most similar items.
+
+    ``tags`` are those of the one photo (of ``Tagger.tag``; columns task, label, confidence), each a bar as long as its
+    confidence. ``found`` has a row for each of ``images`` (K, H, W, 3) uint8, the most similar first, with the columns
+    ``similarity`` and ``labels``; these are written below the image, vermilion and after a cross where they differ from
+    the tag of that name - unless it is one of the labels ``filtered``, which were asked for."""
+    tagged = {task: tag for task, tag in zip(tags["task"], tags["label"], strict=True) if task not in filtered}
+    left, bar, picture = 2.3, 0.24, 1.1 * photo.shape[0] / photo.shape[1]
+    below = f", then {', '.join(labels)} (× another than that of the photo)" if labels else ""
+    note = f"Left the photo and its tags with their confidence.\nFirst the cosine similarity{below}."
+    size, least = (images.shape[2], images.shape[1]), picture + bar * len(tags) + 0.6
+    page = Page(len(images), size, 4, below=len(labels) + 1.6, left=left, note=note, least=least)
+    tall = page.figure.get_figheight()
+    draw_image(page.figure, (0, 1 - (picture + 0.02) / tall, 1.1 / TEXT_WIDTH, picture / tall), photo)
+    bottom, width = 1 - (picture + 0.12 + bar * len(tags)) / tall, left - 0.25
+    _confidences(page.figure.add_axes((0, bottom, width / TEXT_WIDTH, bar * len(tags) / tall)), tags, width)
+    for k, item in enumerate(found.to_dict("records")):
+        lines = [(f"{item['similarity']:.2f}", BLACK)]
+        for label in labels:
+            known, value = pd.notna(item[label]), item[label]
+            differs = known and label in tagged and value != tagged[label]
+            text = f"× {value}" if differs else str(value) if known else "not given"
+            lines.append((text, VERMILION if differs else BLACK if known else GREY))
+        page.show(k, images[k], lines)
+    return page.figure
+
+
+def _confidences(axes: Axes, tags: pd.DataFrame, inches: float) -> None:
+    """Tags as bars from 0 to 1 with their names on them, the first on top."""
+    axes.barh(range(len(tags)), tags["confidence"], color=LIGHT, height=0.86)
+    look = {"fontsize": SMALL + 0.5, "va": "center"}
+    for place, tag in enumerate(tags.to_dict("records")):
+        axes.text(0.015, place - 0.17, shorten(tag["task"], inches - 0.1), fontsize=SMALL - 1, color=GREY, va="center")
+        axes.text(0.015, place + 0.19, shorten(tag["label"], inches - 0.4, SMALL + 0.5), **look)
+        axes.text(0.99, place + 0.19, f"{tag['confidence']:.2f}", ha="right", **look)
+    axes.set(xlim=(0, 1), ylim=(len(tags) - 0.5, -0.5), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

@@ -1,69 +1,88 @@
-"""The one look of all figures: sized for a page of 6.3 inches of text, safe for colour-blind readers."""
+"""The one look of all figures (``study.mplstyle``), safe for colour-blind readers. Names are drawn as they are written:
+a ``$`` or ``^`` in a class is no formula, a sign that the first font lacks comes from another."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
 
 import matplotlib as mpl
-from cycler import cycler
+import matplotlib.pyplot as plt
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 TEXT_WIDTH = 6.3  # inches
+SMALL = 6  # points
 # Okabe and Ito (2008), without the yellow, which is lost on white paper
-BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, BLACK = COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-    "#000000",
-)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+BLUE, VERMILION, GREEN, _, _, _, BLACK = COLOURS
 GREY, LIGHT = "#6b6b6b", "#d9d9d9"
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # beside the colour, for a print in black and white
-
-RC = {
-    "figure.dpi": 110,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same everywhere
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.edgecolor": GREY,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "axes.axisbelow": True,
-    "grid.color": LIGHT,
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": "black",
-    "ytick.labelcolor": "black",
-}
+MARKERS = ("o", "s", "^", "D", "v", "P")  # one fewer than colours, so that 42 pairs of them differ
+# Each gives the signs that those before it lack; those that a machine does not have are passed over. The first comes
+# with matplotlib. Append a family of your own (after ``font_manager.fontManager.addfont(path)`` if it is a file).
+FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
+FONTS += ["Noto Sans Devanagari", "Noto Naskh Arabic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Thai"]
+NAMES = {"images_seen": "images seen in training", "knn_accuracy": "kNN accuracy", "macro_f1": "macro-F1"}
+NAMES |= {"map": "mean average precision", "map_at_r": "mAP@R", "micro_f1": "micro-F1", "mrr": "mean reciprocal rank"}
+NAMES |= {"train_minutes": "training, minutes"}
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The look, for as long as the context lasts; also a decorator: ``@style()``."""
-    with mpl.rc_context(RC):
-        yield
-        interactive = mpl.is_interactive()
-    # a notebook's backend is loaded with the first figure and switches interactive mode on; if the context undid that,
-    # no later figure would be shown
-    mpl.interactive(interactive)
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Decorates a function that returns a figure: it draws in this look, and leaves rcParams as they were. Warns once
+    a figure of signs that no font has, not once a sign."""
+
+    @wraps(draw)
+    def drawn(*args, **options) -> Figure:
+        there = set(font_manager.get_font_names())
+        families = [name for name in FONTS if name in there]
+        if mpl.rcParams["font.family"] == families:  # within another styled function
+            return draw(*args, **options)
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        with plt.style.context([Path(__file__).with_name("study.mplstyle"), {"font.family": families}]):
+            figure = draw(*args, **options)
+            for axes in figure.axes:  # how many ticks there are depends on it, also when the figure is drawn later
+                axes.tick_params(labelsize=mpl.rcParams["xtick.labelsize"])
+            interactive = mpl.is_interactive()
+        # a notebook's backend is loaded with the first figure and switches interactive mode on; if the context undid
+        # that, no later figure would be shown
+        mpl.interactive(interactive)
+        signs = {sign for text in figure.findobj(Text) for sign in text.get_text() if sign.isprintable()}
+        for path in map(font_manager.findfont, families):
+            signs -= set(map(chr, font_manager.get_font(path).get_charmap()))
+        if signs:
+            shown = "".join(sorted(signs)[:20])
+            warnings.warn(f"no font here has {shown!r}; append one to study.figures.style.FONTS", stacklevel=2)
+        return figure
+
+    return drawn
 
 
-def shorten(text: object, length: int) -> str:
-    """A text of at most ``length`` characters; an ellipsis stands for what is cut off."""
-    text = str(text)
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+def words(name: str) -> str:
+    """A column or metric as it is written in text: ``macro_f1`` is macro-F1, ``recall_at_1`` Recall@1."""
+    if found := re.fullmatch(r"recall_at_(\d+)|top(\d+)_(\w+)", name):
+        return f"Recall@{found[1]}" if found[1] else f"top-{found[2]} {words(found[3])}"
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def inches_of(text: str, size: float) -> float:
+    """How wide a text is in a size in points."""
+    font = font_manager.FontProperties(size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def shorten(text: object, inches: float, size: float = SMALL) -> str:
+    """A text, on one line, that is at most so wide in ``size`` points; an ellipsis stands for what is cut off."""
+    text = whole = " ".join(str(text).split())
+    while len(text) > 1 and inches_of(text, size) > inches:
+        whole = whole[:-1].rstrip()
+        text = whole + "…"
+    return text
+
+
+def look_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """A colour and a mark for each name, by its place among them: the same order gives the same look."""
+    palette = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(dict.fromkeys(names))}
+    return {"palette": palette, "markers": {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(palette)}}

@@ -1,1 +1,31 @@
-"""Benchmarks."""
+"""Benchmarks: each a function that returns a table."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+
+import pandas as pd
+import torch
+
+
+def in_turns(ways: Mapping[str, Callable], repeats: int) -> pd.Series:
+    """Median seconds of each way, taken in turns so that a slow minute of the machine falls on all of them. A way that
+    returns a number of seconds has measured itself."""
+    taken = pd.DataFrame(index=range(repeats), columns=list(ways), dtype=float)
+    for turn in range(repeats):
+        for what, way in ways.items():
+            started = time.perf_counter()
+            own = way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            taken.at[turn, what] = own if isinstance(own, float) else time.perf_counter() - started
+    return taken.median().rename_axis("what")
+
+
+def in_new_process(function: Callable, *arguments):
+    """What a function of a module returns, called in a fresh Python: its peak of memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()

@@ -1,1 +1,0 @@
-"""Drawn garments: for tests and the smoke profile."""

@@ -1,0 +1,152 @@
+"""Renders the blocks between ``<!-- name -->`` and ``<!-- /name -->`` in README.md from results/products, so that no
+figure there is typed by hand.
+
+``PYTHONPATH=notebooks python -m study.readme`` rewrites README.md; ``--check`` says whether it is up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTS = ROOT / "results" / "products"
+MAIN = {"category": "accuracy", "attributes": "map", "item": "recall_at_1"}  # the metric of each task of the thesis
+NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
+
+
+def table(name: str) -> pd.DataFrame:
+    """A table of the results. Only an empty field is a missing value: a class may be called "NA"."""
+    read = {"keep_default_na": False, "na_values": [""], "dtype": {"notebook": str}}
+    return pd.read_csv(PRODUCTS / "tables" / f"{name}.csv", **read)
+
+
+def cell(value: object) -> str:
+    """A value as Markdown shows it: text as it is, four digits of a fraction, nothing of a missing value."""
+    if pd.isna(value):
+        return ""
+    text = f"{value:.4f}" if isinstance(value, float) else " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+
+
+def markdown(frame: pd.DataFrame, bold: str = "") -> str:
+    """A table in Markdown, with the column ``bold`` in bold letters."""
+    cells = frame.astype(object).map(cell)
+    if bold:
+        cells[bold] = "**" + cells[bold] + "**"
+    rows = [list(map(cell, frame)), ["---"] * frame.shape[1], *cells.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def interval(frame: pd.DataFrame) -> pd.Series:
+    """``0.8540-0.8705`` of every row."""
+    return frame["ci_low"].map("{:.4f}".format) + "-" + frame["ci_high"].map("{:.4f}".format)
+
+
+def headline() -> str:
+    """Accuracy of the main model, the first in the table, on the random split, beside the published figures."""
+    found = table("07_accuracy").query("split == 'random'").set_index("task")
+    majority = found.loc[found["model"] == "majority", "accuracy"]
+    main = found[found["model"] == found["model"].iloc[0]].assign(majority=majority).reset_index()
+    published = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'exact_match'")["value"].max()
+    match = table("07_exact_match").query("split == 'random'").head(1).rename(columns={"exact_match": "accuracy"})
+    rows = pd.concat([main, match.assign(task="all seven right", best_published=published)])
+    shown = {"label": rows["task"], "classes": rows["n_classes"].astype("Int64"), "accuracy": rows["accuracy"]}
+    shown |= {"95% interval": interval(rows), "macro-F1": rows["macro_f1"], "majority class": rows["majority"]}
+    shown |= {"project seed": rows["seed_accuracy"], "best published": rows["best_published"]}
+    return markdown(pd.DataFrame(shown), bold="accuracy")
+
+
+def provenance() -> str:
+    """What notebook 07 ran, on what, for how long."""
+    manifest = json.loads((PRODUCTS / "manifest.json").read_text(encoding="utf-8"))
+    notebook = manifest["notebooks"]["07"]
+    machine = notebook.get("machine") or manifest["records"][notebook["environment"]]["machine"]
+    epochs, seconds = (sum(run[what] for run in notebook["runs"].values()) for what in ("epochs", "seconds"))
+    main = table("07_accuracy").query("split == 'random' and seed_accuracy.notna()")
+    main = main[main["model"] == main["model"].iloc[0]]
+    return (
+        f"It is above the project seed on {(main['accuracy'] > main['seed_accuracy']).sum()} of {len(main)} labels; "
+        f"{main['n_test'].max():,} test images, over which the intervals are, not over seeds. All trainings of the "
+        f"notebook: {epochs} epochs in {seconds / 3600:.1f} hours on {machine['cores']} cores ({machine['cpu']}, "
+        f"{', '.join(machine['gpus']) or 'no GPU'})."
+    )
+
+
+def answer() -> str:
+    """The question of the study: the kinds of training on the three tasks."""
+    found = table("08_comparison")
+    found = found[found["metric"] == found["task"].map(MAIN)]
+    found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(" ± {:.4f}".format)
+    rows = found.pivot(index="configuration", columns="task", values="shown")
+    rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
+    rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
+    speed = table("06_inference").set_index("what")["images_per_second"]
+    return (
+        f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
+        f"Recall@1; means of {found['n_seeds'].max()} seeds, ± their standard deviation. One network answers "
+        f"{speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
+    )
+
+
+def contrasts() -> str:
+    """The planned contrasts of notebook 06, in points."""
+    found = table("06_contrasts")
+    points = found[["difference", "ci_low", "ci_high"]].mul(100).map("{:+.1f}".format)
+    found["95% interval"] = points["ci_low"] + " to " + points["ci_high"]
+    found["points"] = points["difference"]
+    return markdown(found[["contrast", "task", "points", "95% interval", "p_holm", "verdict"]], bold="points")
+
+
+def baselines() -> str:
+    """The single-task models, each beside what needs no training for it."""
+    ranked = table("04_retrieval").query("metric == 'recall_at_1'").rename(columns={"embedding": "model"})
+    rows = []
+    for task, scored in {"category": table("02_accuracy"), "attributes": table("03_scores"), "item": ranked}.items():
+        scored = scored.rename(columns={MAIN[task]: "value"})
+        ours = scored["model"].isin(["single task", "triplet embedding"])
+        floors = ", ".join(f"{row.model} {row.value:.4f}" for row in scored[~ours].itertuples())
+        names = {"task": NAMES.get(task, task), "measure": NAMES.get(MAIN[task], MAIN[task])}
+        rows.append(scored[ours].assign(**names, **{"95% interval": interval, "without learning it": floors}))
+    shown = ["task", "split", "measure", "value", "95% interval", "without learning it"]
+    return markdown(pd.concat(rows)[shown], bold="value")
+
+
+def hours() -> str:
+    """How long the photographs take."""
+    spent = table("08_training_time")
+    machines = " and ".join(f"{cpu} ({', '.join(part['notebook'])})" for cpu, part in spent.groupby("cpu", sort=False))
+    return f"{spent['trainings'].sum()} trainings: {spent['core_hours'].sum():.1f} hours of a core on {machines}."
+
+
+def shop() -> str:
+    """What notebook 09 measured on the photographs."""
+    speed, index = table("09_tagging_speed").set_index("what").loc["tag_folder"], table("09_index").iloc[-1]
+    planted = table("09_planted").query("kind == 'all' and examined == planted").iloc[0]
+    found = f"{planted.precision:.0%} of as many suspects are such (by chance {planted.chance:.0%})"
+    query = f"{index.filtered_query_ms:.0f} ms, {index.filtered_recall:.3f} of the ten nearest found"
+    rows = {
+        "photos tagged a second": f"{speed.images_per_second:.0f}, {speed.ratio_to_bare:.2f} of the bare network",
+        f"a filtered query in {index['items']:,.0f} items": query,
+        f"{planted.planted:,.0f} labels made wrong on purpose": found,
+    }
+    return markdown(pd.DataFrame(rows.items(), columns=["on the photographs", "measured"]))
+
+
+def render(text: str) -> str:
+    """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
+    blocks = {block.__name__: block for block in (answer, contrasts, headline, provenance, baselines, hours, shop)}
+    pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+    return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)
+
+
+if __name__ == "__main__":
+    README = ROOT / "README.md"
+    new = render(old := README.read_text(encoding="utf-8"))
+    if "--check" not in sys.argv:
+        README.write_text(new, encoding="utf-8")
+    elif new != old:
+        sys.exit("README.md is not up to date: PYTHONPATH=notebooks python -m study.readme")

@@ -1,0 +1,152 @@
+"""The one call with which every notebook opens: results and data, and from then on its trainings."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+
+from fashionlib import __version__
+from fashionlib.data.catalogue import Catalogue
+from fashionlib.data.images import ImageData, cache_images
+from fashionlib.models import MultitaskModel
+from fashionlib.shop.duplicates import choose_split, same_split
+from fashionlib.sources import open_catalogue
+from fashionlib.tasks import Task
+from fashionlib.training.fit import Run, fit
+from fashionlib.training.settings import Settings
+
+from .drawn import open_drawn
+from .provenance import git_state, plain
+from .results import Results
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent
+Tasks = Sequence[str | Task]
+
+
+def _device() -> torch.device:
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def versions() -> None:
+    """Print what is about to run: versions, the commit of the code, and the device."""
+    libraries = f"torch {torch.__version__}, timm {timm.__version__}, fashionlib {__version__}"
+    print(f"Python {platform.python_version()}, {libraries}")
+    git, device = git_state(), _device()
+    print(f"commit {git['commit']}{', changed since' if git['dirty'] else ''}")
+    print(f"device {device}{f', {torch.get_num_threads()} threads' if device.type == 'cpu' else ''}")
+
+
+@dataclass
+class Study:
+    """A notebook's surroundings: where its results go, and the images that ``setup`` was asked for."""
+
+    results: Results
+    source: str
+    options: dict
+    image_size: tuple[int, int]
+    split: str
+    data_root: str | Path
+    device: torch.device = field(default_factory=_device)
+    data: ImageData = field(init=False)
+    _opened: dict[str, ImageData] = field(default_factory=dict)
+    _trained: dict[str, dict] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.data = self.open()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.data.catalogue
+
+    def open(self, source=None, options=None, image_size=None, split=None) -> ImageData:
+        """Another catalogue, or the same one at another size. What is not given is as in ``setup`` (the options only
+        with its source). Near-duplicates are found on pixels, so every size of a catalogue takes the split of the one
+        at which it was opened first."""
+        if source in (None, self.source):
+            source, options = self.source, self.options if options is None else options
+        size, split, options = tuple(image_size or self.image_size), split or self.split, options or {}
+        data = cache_images(_catalogue(source, self.data_root, options), size, self.results.folder / "runs" / "cache")
+        key = json.dumps([str(source), plain(options), split])
+        if key in self._opened:
+            return same_split(data, self._opened[key])
+        stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
+        return self._opened.setdefault(key, choose_split(data, split, stratum))
+
+    def model(self, tasks: Tasks, seed: int = 0, data=None, **options) -> MultitaskModel:
+        """A new network for tasks of ``data`` (one or several ImageData; ours), by name or changed ones
+        (``catalogue.task("category", balance=0.5)``). ``options`` are those of ``MultitaskModel``, ``backbone`` among
+        them. The same seed gives the same weights."""
+        parts = [data] if isinstance(data, ImageData) else list(data or [self.data])
+        owner = {name: part.catalogue for part in reversed(parts) for name in part.catalogue.tasks}
+        heads = [owner.get(t, parts[0].catalogue).task(t) if isinstance(t, str) else t for t in tasks]
+        torch.manual_seed(seed)
+        return MultitaskModel(tasks=heads, **{"size": parts[0].size, **options})
+
+    def train(self, name: str, tasks: Tasks, settings: Settings, *, data=None, stages=None, **model_options) -> Run:
+        """Train a new ``model`` of these tasks in the folder of runs, or find it trained there; in its name an
+        underscore stands for all but letters and digits. It is recorded: artefacts written from now on come from the
+        settings and seeds of all trainings so far."""
+        data = self.data if data is None else data
+        model = self.model(tasks, settings.seed, data, **model_options)
+        run = fit(model, data, settings, self.results.run_dir(re.sub(r"[^\w-]+", "_", name)), stages)
+        self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(model_options)}
+        self.results.record(runs=run, settings=self._trained, seeds=sorted({t["seed"] for t in self._trained.values()}))
+        return run
+
+    def published(self, task: str, metric="accuracy", dataset: str | None = None) -> pd.DataFrame:
+        """What others report of a task of this data (or ``dataset``), by one or several metrics; a row a figure, with
+        the columns method, backbone, metric, value, comparable (what makes it so, or not) and source."""
+        if dataset is None and self.catalogue.name == "products":
+            dataset, task = "fashion-product-images-small", "articleType" if task == "category" else task
+        table = pd.read_csv(NOTEBOOKS / "references.csv")
+        wanted = (table["dataset"] == (dataset or self.catalogue.name)) & (table["task"] == task)
+        wanted &= table["metric"].isin(np.atleast_1d(metric))
+        return table.loc[wanted].drop(columns=["dataset", "task"]).reset_index(drop=True)
+
+    def finish(self) -> None:
+        """Enter what the notebook has written into the manifest."""
+        self.results.finish()
+        print(f"tables and figures of notebook {self.results.notebook} are in {self.results.folder}")
+
+
+def setup(
+    notebook: str,
+    profile: str,
+    source: str = "sample",
+    source_options: dict | None = None,
+    image_size: Sequence[int] = (60, 80),
+    split: str = "source",
+    data_root: str | Path | None = None,
+    results_root: str | Path = "../results",
+) -> Study:
+    """Open the results of a notebook and its data, and say what is there.
+
+    ``source``: ``"sample"`` (the photographs in this repository), ``"drawn"`` (garments drawn for tests), or what
+    ``open_catalogue`` takes, below ``data_root`` (None: ``$FASHION_DATA``, or ``data/``), with ``source_options``.
+    ``image_size``: (width, height) in pixels. ``split``: as the ``"source"`` gives it, or ``"grouped"``: no item or
+    near-duplicate image on two sides.
+    """
+    root = data_root or os.environ.get("FASHION_DATA") or NOTEBOOKS.parent / "data"
+    results = Results(results_root, profile, notebook)
+    study = Study(results, source, source_options or {}, tuple(image_size), split, root)
+    results.record(data=study.data)
+    print(study.catalogue)
+    print("facts:", study.catalogue.facts, "- rejected rows:", len(study.catalogue.rejected))
+    return study
+
+
+def _catalogue(source: str, root: str | Path, options: dict) -> Catalogue:
+    if source == "drawn":
+        return open_drawn(**options)
+    name, root = ("products", NOTEBOOKS / "sample") if source == "sample" else (source, root)
+    return open_catalogue(name, root, **options)
