@@ -64,7 +64,7 @@ class Lab:
             "JUPYTER_DATA_DIR": str(private / "data"),
             "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
             "JUPYTER_PATH": f"{sys.prefix}/share/jupyter",  # the kernel named python3 is this interpreter
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'notebooks'}",
         }
         command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
         with open(self.log, "w") as log:

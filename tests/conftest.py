@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_data, tiny_model
 
 from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.images import FolderImages, ImageData, cache_images
-from fashionlib.sources import open_catalogue
+from fashionlib.machine.hardware import Arithmetic
 from fashionlib.tasks import SingleLabel
+from study.drawn import open_drawn
+from tiny import tiny_data, tiny_model
 
 torch.set_num_threads(1)  # as many as anywhere, so that nothing depends on how many tests run at a time
 
@@ -33,15 +34,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def garments(tmp_path_factory) -> ImageData:
     """60 drawn products, about 180 images of 24 x 32 pixels, in a cache of their own."""
-    catalogue = open_catalogue("synthetic", items=60, size=(24, 32))
-    return cache_images(catalogue, (24, 32), tmp_path_factory.mktemp("garments"))
+    return cache_images(open_drawn(items=60, size=(24, 32)), (24, 32), tmp_path_factory.mktemp("garments"))
 
 
 @pytest.fixture(scope="session")
 def trained():
     """A tiny model whose batch norms have seen the data, and the data."""
     data = tiny_data()
-    model = tiny_model(data)
+    model = tiny_model(data).compute_in(Arithmetic())
     with torch.no_grad():
         for _ in range(10):
             model(data.fetch(np.arange(32)))

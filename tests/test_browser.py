@@ -8,12 +8,14 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from browser import REPOSITORY, Notebook, find_chromium, lab_and_browser, with_parameters
 from PIL import Image
+
+from browser import REPOSITORY, Notebook, find_chromium, lab_and_browser, with_parameters
+from study.drawn import open_drawn
 
 pytestmark = pytest.mark.browser
 SEARCH = REPOSITORY / "notebooks" / "09_catalogue_search.ipynb"
-READ = REPOSITORY / "results" / "demo" / "notebooks" / "07_product_attributes.ipynb"
+READ = REPOSITORY / "results" / "products" / "notebooks" / "07_product_attributes.ipynb"
 PATIENCE = 300  # seconds; a machine may be busy
 
 SMALL = """import io
@@ -116,10 +118,7 @@ def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_pa
 
 def draw_photo(path: Path) -> None:
     """A drawn garment that no catalogue here has."""
-    from fashionlib.sources import open_catalogue
-
-    catalogue = open_catalogue("synthetic", items=3, seed=99, size=(120, 160))
-    Image.fromarray(np.asarray(catalogue.images.read(catalogue.table["image"].iloc[0]))).save(path)
+    Image.fromarray(open_drawn(items=3, seed=99, size=(120, 160)).read(0)).save(path)
 
 
 def test_an_executed_notebook_can_be_read(opened, screenshots):

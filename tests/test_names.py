@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fashionlib.models import MultitaskModel
-from fashionlib.training.settings import Settings, Stage
 from fashionlib.tasks import SingleLabel
+from fashionlib.training.settings import Settings, Stage
 
 
 @pytest.mark.parametrize("name", ["all", "heads", "base colour", "a.b", ""])
