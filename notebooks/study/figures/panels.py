@@ -71,7 +71,7 @@ def log_scale(axes: Axes, which: str) -> None:
     axis = getattr(axes, f"{which}axis")
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
-    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if low >= 0.5 else "{x:g}"))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

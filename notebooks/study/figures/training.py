@@ -69,6 +69,7 @@ def training_curves(
         notes = ["Line: mean over seeds; band: from the lowest to the highest"] if several else []
     figure = curves(table, x, "value", "line", panel="panel")
     for axes in figure.axes:
+        axes.xaxis.get_major_locator().set_params(integer=x == "epoch")
         if axes.get_title(loc="left").startswith("training loss"):
             log_scale(axes, "y")
     ends = staged.groupby("stage", sort=False)[x].max()
