@@ -66,11 +66,12 @@ def legend_above(figure: Figure, handles: Sequence = ()) -> None:
 
 
 def log_scale(axes: Axes, which: str) -> None:
-    """Make the x or y axis logarithmic, with plain numbers at 1, 2 and 5, or where it is long at powers of ten."""
+    """Make the x or y axis logarithmic, with plain numbers at 1, 2 and 5: more where it is short, fewer where long."""
     axes.set(**{f"{which}scale": "log"})
     axis = getattr(axes, f"{which}axis")
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+    subs = (1, 2, 3, 4, 6, 8) if high < 4 * low else (1, 2, 5) if high < 300 * low else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(StrMethodFormatter("{x:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -35,8 +35,8 @@ def confusion_pairs(predictions: Predictions, label: str, top: int = 12) -> Figu
     counts = matrix[np.ix_(numbers, numbers)]
     share = counts / np.maximum(matrix[numbers].sum(1, keepdims=True), 1)
     side = min(TEXT_WIDTH, 1.9 + 0.36 * len(numbers))
-    figure, axes = plt.subplots(figsize=(side, side * 0.86), layout="compressed")
-    look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "linewidths": 0.8, "square": True, "fmt": ""}
+    figure, axes = plt.subplots(figsize=(side, side * 0.86), layout="constrained")
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "linewidths": 0.8, "fmt": ""}
     look |= {"annot_kws": {"fontsize": SMALL + 0.5}, "cbar_kws": {"label": "share of the true class", "shrink": 0.6}}
     sns.heatmap(share, annot=np.where(counts > 0, counts.astype(str), ""), ax=axes, **look)
     names, ticks = [shorten(classes[number], 1.2, 7) for number in numbers], np.arange(len(numbers)) + 0.5
