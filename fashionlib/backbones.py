@@ -133,8 +133,3 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if all(k.startswith(prefix) for k in state):
             state = {k.removeprefix(prefix): v for k, v in state.items()}
     return state
-
-
-def normalisation(body: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of the pixels (0 to 1) that a backbone expects, by channel."""
-    return tuple(body.default_cfg["mean"]), tuple(body.default_cfg["std"])

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbones import make_backbone, normalisation
+from .backbones import make_backbone
 from .machine.hardware import Arithmetic, candidates, fastest
 from .tasks import Similarity, Task, task_from_dict
 
@@ -76,8 +76,10 @@ class MultitaskModel(nn.Module):
         self.heads = nn.ModuleDict(
             {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
         )
-        for name, values in zip(("mean", "std"), normalisation(self.body), strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1) * 255, persistent=False)
+        for name in ("mean", "std"):  # that the backbone expects, of pixels from 0 to 1, by channel
+            self.register_buffer(
+                name, torch.tensor(self.body.default_cfg[name]).view(1, 3, 1, 1) * 255, persistent=False
+            )
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> pooled features (B, F)."""
@@ -86,10 +88,8 @@ class MultitaskModel(nn.Module):
         arithmetic = self.arithmetic or Arithmetic()
         x = (images.permute(0, 3, 1, 2) - self.mean) / self.std  # channels-last, a view of the same memory
         x = x.contiguous(memory_format=arithmetic.memory_format)
-        # smaller images, of progressive resizing, stay as much smaller
-        scaled = [round(x.shape[3 - k] * self.input_size[k] / self.size[k]) for k in (1, 0)]  # height, width
-        if scaled != list(x.shape[2:]):
-            x = F.interpolate(x, scaled, mode="bilinear", antialias=scaled[0] < x.shape[2])
+        if (size := self.input_size[::-1]) != x.shape[2:]:
+            x = F.interpolate(x, size, mode="bilinear", antialias=size[0] < x.shape[2])
         with arithmetic.autocast(images.device):
             return self.body(x)
 

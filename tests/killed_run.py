@@ -24,7 +24,7 @@ def run(folder):
     """Two stages, dropout, learned loss weights, momentum, a weight average, augmentation, a checkpoint after
     each step."""
     data = tiny_data()
-    settings = replace(SETTINGS, loss_weights="uncertainty", mirror_test=True, checkpoint_minutes=1e-9)
+    settings = replace(SETTINGS, loss_weights="uncertainty", checkpoint_minutes=1e-9)
     return training.fit(tiny_model(data, trunk=(16,)), data, settings, folder, STAGES)
 
 

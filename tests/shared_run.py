@@ -23,7 +23,7 @@ from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 TASKS = ("gender", "taxonomy", "words", "item")
 SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9)
 STAGED = [Stage("labels", ("gender", "words")), Stage("all", epochs=2, sampler="mixed")]  # 4 and 8 steps an epoch
-FROZEN = [Stage("frozen norms", epochs=3, freeze_norms=True)]
+NO_BATCH_NORM = [Stage("by the image", epochs=3)]
 
 
 def data():
@@ -39,7 +39,8 @@ def data():
 def run(folder, stages=STAGED):
     made = data()
     # triplets are sought among the images of one process: where both are to compute the same, there are none
-    model = tiny_model(made, *(TASKS[:3] if stages == FROZEN else TASKS))
+    options = {"backbone": "test_convnext", "input_size": (32, 32)} if stages == NO_BATCH_NORM else {}
+    model = tiny_model(made, *(TASKS[:3] if options else TASKS), **options)
     return training.fit(model, made, SHARED, folder, stages), made
 
 
@@ -59,7 +60,7 @@ if __name__ == "__main__":
     folder, options, rank = Path(sys.argv[1]), sys.argv[2:], os.environ["RANK"]
     if "kill" in options and rank == "1":
         kill_in_step(int(options[options.index("kill") + 1]))
-    finished, made = run(folder / "run", FROZEN if "frozen" in options else STAGED)
+    finished, made = run(folder / "run", NO_BATCH_NORM if "by the image" in options else STAGED)
     seen = []
     finished.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
     together = predict(finished.model, made, "val")

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from fashionlib.backbones import PACKAGED, load_weights, make_backbone, normalisation
+from fashionlib.backbones import PACKAGED, load_weights, make_backbone
 
 
 @pytest.mark.parametrize("name", list(PACKAGED))
@@ -105,9 +105,7 @@ def test_weights_that_do_not_fit_are_named(torchvision_resnet, tmp_path, spoil, 
         make_backbone("resnet18", tmp_path / "other.pth")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no checkpoint", b"\x89PNG" + bytes(200), b"PK\x03\x04 half a zip"]
-)
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"\x89PNG" + bytes(200), b"PK\x03\x04 half a zip"])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_a_file_that_is_none_of_weights(tmp_path, content, suffix):
     path = tmp_path / f"notes.{suffix}"
@@ -119,8 +117,8 @@ def test_a_file_that_is_none_of_weights(tmp_path, content, suffix):
 
 
 def test_drop_path_and_normalisation_are_the_networks_own():
-    assert normalisation(make_backbone("tf_efficientnet_lite0"))[0] == (0.5, 0.5, 0.5)
-    assert normalisation(make_backbone("resnet18"))[0] == (0.485, 0.456, 0.406)
+    assert make_backbone("tf_efficientnet_lite0").default_cfg["mean"] == (0.5, 0.5, 0.5)
+    assert make_backbone("resnet18").default_cfg["mean"] == (0.485, 0.456, 0.406)
     rates = [m.drop_prob for m in make_backbone("resnet18", drop_path=0.2).modules() if hasattr(m, "drop_prob")]
     assert max(rates) == pytest.approx(0.2)
     with pytest.raises(ValueError, match="does not take drop_path_rate"):

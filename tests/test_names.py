@@ -20,7 +20,7 @@ def test_a_task_name_that_would_be_ambiguous_is_refused(name):
     [
         ("optimizer", "adam"), ("schedule", "step"), ("precision", "fp16"), ("epochs", 0), ("batch_size", -1),
         ("learning_rate", 0), ("label_smoothing", 1.5), ("ema_decay", -0.1), ("flip", 2), ("shift", -1),
-        ("patience", -1), ("workers", -2), ("weight_decay", -1e-4), ("small_scale", 0), ("small_epochs", 99),
+        ("workers", -2), ("weight_decay", -1e-4),
         ("seed", -1), ("loss_weights", "equal"),
     ],
 )  # fmt: skip
@@ -30,5 +30,5 @@ def test_settings_that_make_no_sense_name_the_field(field, value):
 
 
 def test_a_stage_without_epochs_is_refused():
-    with pytest.raises(ValueError, match="'warm'.*epochs"):
+    with pytest.raises(ValueError, match="for Stage\nepochs"):
         Stage("warm", epochs=0)

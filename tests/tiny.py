@@ -81,7 +81,8 @@ def tiny_model(data: ImageData, *tasks: str, seed: int = 0, **options) -> Multit
     """The same random weights every time."""
     torch.manual_seed(seed)
     names = tasks or tuple(data.catalogue.tasks)
-    return MultitaskModel("resnet_tiny", data.catalogue.select(*names), size=data.size, **options)
+    options = {"backbone": "resnet_tiny", "size": data.size} | options
+    return MultitaskModel(tasks=data.catalogue.select(*names), **options)
 
 
 def same_weights(first: nn.Module, second: nn.Module) -> bool:

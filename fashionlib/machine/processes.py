@@ -65,21 +65,3 @@ def copy_from_main(tensors: Iterable[Tensor]) -> None:
 
         for tensor in tensors:
             distributed.broadcast(tensor, src=0)
-
-
-def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean of a tensor over all processes, in all of them."""
-    if process_count() == 1:
-        return values
-    from accelerate.utils import reduce
-
-    return reduce(values, reduction="mean")
-
-
-def gather_from_all(values: list[T]) -> list[T]:
-    """The lists of all processes joined to one, in their order, in all of them."""
-    if process_count() == 1:
-        return values
-    from accelerate.utils import gather_object
-
-    return gather_object(values)

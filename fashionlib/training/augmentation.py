@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 WHITE = 255
@@ -57,10 +56,3 @@ class ShiftFlipErase:
         inside_x = (x > left[:, None]) & (x < (left + w)[:, None])
         chosen = uniform[:, 0] < self.erase
         return chosen[:, None, None] & inside_y[:, :, None] & inside_x[:, None, :]
-
-
-def shrink(images: Tensor, scale: float) -> Tensor:
-    """Area-averaged smaller images: uint8 (B, H, W, 3) -> uint8 (B, scale H, scale W, 3)."""
-    size = [round(side * scale) for side in images.shape[1:3]]
-    small = F.interpolate(images.permute(0, 3, 1, 2).float(), size=size, mode="area")
-    return small.round().to(torch.uint8).permute(0, 2, 3, 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accelerate.utils import send_to_device
+from accelerate.utils import reduce, send_to_device
 from torch import Tensor, nn
 
 from ..data.images import ImageData
@@ -21,7 +21,6 @@ from ..evaluation.predict import predict
 from ..machine.hardware import Arithmetic, candidates, fastest
 from ..machine.processes import (
     copy_from_main,
-    mean_over_processes,
     process_count,
     process_number,
     run_once,
@@ -30,7 +29,7 @@ from ..machine.processes import (
 )
 from ..machine.progress import progress
 from ..models import MultitaskModel
-from .augmentation import ShiftFlipErase, shrink
+from .augmentation import ShiftFlipErase
 from .batches import Batch, Batches, training_order
 from .checkpoints import load_model, save_model
 from .checks import check
@@ -104,6 +103,10 @@ def fit(
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks)).to(device)
     batches = Batches(data, model.tasks.values())
     orders = [training_order(batches, settings, stage) for stage in stages]
+    least = min(min(order.batch_size, len(order.rows)) for order in orders) // process_count()
+    if least < 2 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        have = f"batch_size {settings.batch_size} and {len(orders[0].rows):,} training images leave one of them"
+        raise ValueError(f"settings: {have} for a batch; batch norms need two: a larger batch_size, or more images")
     validated = [part for part in data if (part.catalogue.table["split"] == "val").any()]
     epochs = sum(stage.epochs for stage in stages)
     with run.locked():
@@ -139,10 +142,10 @@ def fit(
                     row = {"epoch": state.epoch + 1, "stage": stage.name}
                     row |= train_epoch(state, step, batches, order, peak, save)
                     began = time.perf_counter()
-                    seen = [predict(state.averaged(), p, "val", mirror=settings.mirror_test) for p in validated]
+                    seen = [predict(state.averaged(), p, "val") for p in validated]
                     row |= validation_row(*seen) if seen else {}
                     state.seconds += time.perf_counter() - began
-                    stopping = state.end_epoch(row, stage.epochs, settings.patience)
+                    state.end_epoch(row, stage.epochs)
                     if writes:
                         run.write_history(state.history)
                     save()
@@ -151,10 +154,8 @@ def fit(
                         tracker.epoch(row, state.step)
                         if seen and state.stage > number:
                             tracker.show(validated[0], seen[0], state.step)
-                    if stopping and writes:
-                        print(f"fit: no better score for {settings.patience} epochs; stopping early", flush=True)
 
-        model.load_state_dict(state.best or state.averaged().state_dict())  # the best only with early stopping
+        model.load_state_dict(state.averaged().state_dict())
         model.requires_grad_(True).eval()
         model.temperatures = {}
         if validated:
@@ -215,8 +216,6 @@ def train_epoch(
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["relative"]
             images = augment(batch.images, torch.from_numpy(noise))
-            if state.epoch < settings.small_epochs:
-                images = shrink(images, settings.small_scale)
             total, losses = step(images, batch.targets)
             check_finite(total, losses, state.step)
             total.backward()
@@ -236,7 +235,7 @@ def train_epoch(
     means = sums / len(order)
     if processes > 1:
         copy_from_main([*state.model.buffers(), *state.average.buffers(), *state.average.parameters()])
-        means = mean_over_processes(means)
+        means = reduce(means, reduction="mean")
     if bad := [name for name, tensor in state.model.state_dict().items() if not torch.isfinite(tensor).all()]:
         raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")
     seconds = time.perf_counter() - began

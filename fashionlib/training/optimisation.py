@@ -53,10 +53,6 @@ def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> N
         learns = stage.train in ("all", "heads", name)
         asked = stage.tasks is None or name in stage.tasks
         model.head(name).requires_grad_(learns).train(learns and asked)
-    if stage.freeze_norms:
-        for module in (*model.body.modules(), *model.heads.modules()):
-            if isinstance(module, nn.modules.batchnorm._NormBase):
-                module.eval()
 
 
 def make_optimizer(

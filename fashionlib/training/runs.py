@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import warnings
@@ -29,8 +28,7 @@ class State:
     """All that changes while training: tensors, and where the run stands. ``batch`` counts those of the epoch that is
     begun, ``losses`` their sums."""
 
-    PLAIN = ("stage", "stage_epoch", "epoch", "batch", "step", "seconds", "losses", "best_score", "best_epoch", "best")
-    PLAIN += ("history",)
+    PLAIN = ("stage", "stage_epoch", "epoch", "batch", "step", "seconds", "losses", "history")
     MODULES = ("model", "loss_weights", "average")
 
     def __init__(self, model: MultitaskModel, loss_weights: LossWeights, ema_decay: float):
@@ -38,9 +36,8 @@ class State:
         self.average = weight_average(model, ema_decay)
         self.optimizer: torch.optim.Optimizer | None = None
         self.losses: dict[str, float] = {}
-        self.stage = self.stage_epoch = self.epoch = self.batch = self.step = self.best_epoch = 0
-        self.seconds, self.best_score = 0.0, float("-inf")
-        self.best: dict[str, torch.Tensor] | None = None
+        self.stage = self.stage_epoch = self.epoch = self.batch = self.step = 0
+        self.seconds = 0.0
         self.history: list[dict] = []
         self._saved_optimizer: dict = {}
 
@@ -60,21 +57,14 @@ class State:
             self.model.load_state_dict(self.averaged().state_dict())
             self.average.n_averaged.zero_()
 
-    def end_epoch(self, row: dict, stage_epochs: int, patience: int) -> bool:
-        """Take an epoch into the books. True if ``patience`` is used up, which ends the stage."""
+    def end_epoch(self, row: dict, stage_epochs: int) -> None:
+        """Take an epoch into the books, the last one of a stage begins the next."""
         self.epoch += 1
         self.stage_epoch += 1
         self.batch, self.losses = 0, {}
         self.history.append(row)
-        if row.get("score", float("nan")) > self.best_score:  # without validation there is no best
-            self.best_score, self.best_epoch = row["score"], self.epoch
-            if patience:
-                self.best = copy.deepcopy(self.averaged().state_dict())
-        waited = min(self.epoch - self.best_epoch, self.stage_epoch)  # a new stage gets its own patience
-        stopping = bool(patience) and self.best_epoch > 0 and waited >= patience
-        if stopping or self.stage_epoch == stage_epochs:
+        if self.stage_epoch == stage_epochs:
             self.stage, self.stage_epoch = self.stage + 1, 0
-        return stopping
 
     def to_dict(self) -> dict:
         """All that a checkpoint holds."""

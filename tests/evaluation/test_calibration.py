@@ -168,7 +168,7 @@ def test_without_validation_images_there_is_nothing_to_calibrate_on(trained):
 
 def test_fit_calibrates_and_a_found_run_has_the_same(tmp_path):
     data = tiny_data()
-    settings = replace(SETTINGS, epochs=1, mirror_test=True)
+    settings = replace(SETTINGS, epochs=1)
     run = fit(tiny_model(data), data, settings, tmp_path / "run")
     assert list(run.model.temperatures) == ["gender", "taxonomy", "words"]
     assert load_model(tmp_path / "run" / "model.pth").temperatures == run.model.temperatures

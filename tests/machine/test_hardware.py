@@ -4,6 +4,7 @@ import torch
 
 from fashionlib.machine import hardware
 from fashionlib.machine.hardware import Arithmetic, candidates, fastest
+from study.speed import peak_memory
 
 
 def test_the_fastest_is_chosen_and_a_slow_one_is_tried_once(monkeypatch):
@@ -36,6 +37,6 @@ def test_bf16_is_left_out_where_it_is_merely_emulated(monkeypatch):
 
 
 def test_peak_memory_grows_with_what_is_held():
-    before = hardware.peak_memory()
+    before = peak_memory()
     held = torch.ones(int((before + 0.3) * 1e9 / 4))  # more than this process has had so far
-    assert hardware.peak_memory() > before + 0.2 and held.sum() > 0
+    assert peak_memory() > before + 0.2 and held.sum() > 0

@@ -42,11 +42,11 @@ def shared(tmp_path_factory):
     return folder, done
 
 
-def test_with_frozen_norms_two_processes_compute_what_one_does(tmp_path):
-    """Batch norms apart, which see a process's own images, the gradients are those of the whole batch."""
-    done = launch(tmp_path / "two", "frozen")
+def test_without_batch_norm_two_processes_compute_what_one_does(tmp_path):
+    """A batch norm sees a process's own images; all else is computed on the whole batch."""
+    done = launch(tmp_path / "two", "by the image")
     assert done.returncode == 0, done.stderr
-    alone, _ = shared_run.run(tmp_path / "one", shared_run.FROZEN)
+    alone, _ = shared_run.run(tmp_path / "one", shared_run.NO_BATCH_NORM)
     together = load_model(tmp_path / "two" / "run" / "model.pth")
     for (name, one), two in zip(alone.model.state_dict().items(), together.state_dict().values(), strict=True):
         torch.testing.assert_close(two, one, atol=2e-4, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")

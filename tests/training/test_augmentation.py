@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from fashionlib.training.augmentation import ShiftFlipErase, shrink
+from fashionlib.training.augmentation import ShiftFlipErase
 
 SHIFT, FLIP, ERASE = 3, 0.5, 0.6
 
@@ -80,11 +80,3 @@ def test_erased_rectangles_reach_every_place():
     assert erased[:, 5:-5, 5:-5].any(0).all()
     y, x = np.array([np.argwhere(mask).mean(0) for mask in erased]).T
     assert abs(np.corrcoef(x, y)[0, 1]) < 0.15  # one number places both axes; they must not go together
-
-
-def test_shrink_is_a_block_mean():
-    images = pictures(3, 20, 16)
-    blocks = images.reshape(3, 10, 2, 8, 2, 3).astype(float).mean((2, 4))
-    small = shrink(torch.from_numpy(images), 0.5)
-    assert small.dtype == torch.uint8 and small.shape == (3, 10, 8, 3)
-    np.testing.assert_array_equal(small.numpy(), np.round(blocks))

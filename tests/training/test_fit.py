@@ -16,8 +16,6 @@ from fashionlib.tasks import SingleLabel
 from fashionlib.training import fit as fit_module
 from fashionlib.training.checkpoints import load_model
 from fashionlib.training.fit import fit
-from fashionlib.training.optimisation import LossWeights
-from fashionlib.training.runs import State
 from fashionlib.training.settings import Stage
 from fashionlib.training.tracking import Tracker
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model, tiny_table
@@ -120,28 +118,10 @@ def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp
     assert any(same_weights(load_model(path / "model.pth"), first.model) for path in kept)
 
 
-def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch, capsys):
-    scores, weights = [0.2, 0.6, 0.5, 0.4, 0.9], []
-
-    def remember(model, *_, **__):
-        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-
-    monkeypatch.setattr("fashionlib.training.fit.predict", remember)
-    monkeypatch.setattr("fashionlib.training.fit.validation_row", lambda *_: {"score": scores[len(weights) - 1]})
-    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=5, patience=2), tmp_path / "run")
-    assert len(run.history) == 4 and "stopping early" in capsys.readouterr().out
-    final = run.model.state_dict()
-    assert all(torch.equal(final[name], weights[1][name]) for name in final)
-    assert not torch.equal(final["heads.gender.weight"], weights[3]["heads.gender.weight"])
-
-
-@pytest.mark.parametrize("patience", [0, 1])
-def test_without_validation_images_it_trains_to_the_end(tmp_path, patience):
+def test_without_validation_images_it_trains_to_the_end(tmp_path):
     data = tiny_data(tiny_table(train=16, val=0, test=4))
-    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3, patience=patience), tmp_path / "run")
+    run = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3), tmp_path / "run")
     assert len(run.history) == 3 and "score" not in run.history
-    last = fit(tiny_model(data, "gender"), data, replace(SETTINGS, epochs=3), tmp_path / "plain")
-    assert same_weights(run.model, last.model)  # the last weights, not those of some epoch before
 
 
 def test_stages_train_what_they_name(data, tmp_path):
@@ -161,15 +141,6 @@ def test_stages_train_what_they_name(data, tmp_path):
     assert all(torch.equal(body[name], before[f"body.{name}"]) for name in body)
 
 
-def test_each_stage_has_its_own_patience():
-    data = tiny_data()
-    model = tiny_model(data, "gender")
-    state = State(model, LossWeights({}, ("gender",)), 0)
-    stopped = [state.end_epoch({"score": score}, 5, 2) for score in (0.5, 0.4, 0.3)]
-    assert stopped == [False, False, True] and (state.stage, state.stage_epoch) == (1, 0)
-    assert [state.end_epoch({"score": score}, 5, 2) for score in (0.3, 0.2)] == [False, True]
-
-
 @pytest.mark.parametrize("weights", ["uncertainty", {"gender": 0.0, "taxonomy": 2.0}])
 def test_loss_weights_reach_the_loop(data, tmp_path, weights):
     names = ("gender", "taxonomy")
@@ -178,14 +149,6 @@ def test_loss_weights_reach_the_loop(data, tmp_path, weights):
     settings = replace(SETTINGS, epochs=1, weight_decay=0, ema_decay=0, loss_weights=weights)
     run = fit(model, data, settings, tmp_path / "run")
     assert torch.equal(run.model.heads["gender"].weight, before) == (weights != "uncertainty")
-
-
-def test_small_images_first_and_mirrored_validation(data, tmp_path, monkeypatch):
-    seen = []
-    model = tiny_model(data, "gender")
-    model.register_forward_pre_hook(lambda module, args: seen.append((module.training, tuple(args[0].shape[1:3]))))
-    fit(model, data, replace(SETTINGS, small_epochs=1, small_scale=0.5, mirror_test=True), tmp_path / "run")
-    assert [shape for training, shape in seen if training] == [(16, 12)] * 4 + [(32, 24)] * 4
 
 
 class Explodes(SingleLabel):

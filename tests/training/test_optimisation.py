@@ -122,7 +122,7 @@ def test_a_stage_that_makes_no_sense_is_refused():
         {"tasks": "gender"},
         {"learning_rate": float("nan")},
     ):
-        with pytest.raises(ValueError, match=f"stage 'warm': {next(iter(changes))}"):
+        with pytest.raises(ValueError, match=f"for Stage\n{next(iter(changes))}"):
             Stage("warm", **changes)
 
 
@@ -132,14 +132,13 @@ def test_a_stage_that_makes_no_sense_is_refused():
     + [
         ("loss_weights", "kendall"),
         ("precision", "fp8"),
-        ("small_epochs", 99),
         ("ema_decay", -0.1),
         ("batch_size", 0),
         ("epochs", 1.5),
     ]
-    + [("epochs", True), ("learning_rate", "0.1"), ("learning_rate", float("inf")), ("flip", None), ("mirror_test", 1)]
+    + [("epochs", True), ("learning_rate", "0.1"), ("learning_rate", float("inf")), ("flip", None), ("workers", True)]
     + [("loss_weights", {"a": float("nan")}), ("loss_weights", 3), ("layout", "nhwc"), ("checkpoint_minutes", 0)],
 )
 def test_settings_that_make_no_sense_are_refused(field, value):
-    with pytest.raises(ValueError, match=f"settings: .*{field}"):
+    with pytest.raises(ValueError, match=f"for Settings\n{field}"):
         Settings(**{field: value})

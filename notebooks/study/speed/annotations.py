@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import in_new_process
+from . import in_new_process, peak_memory
 
 WIDTH = 71  # of the padded path in front of the values
 PER_IMAGE = 3.3  # attributes that apply, on average, as in DeepFashion
@@ -68,7 +68,6 @@ def read_here(folder: Path) -> dict[str, float]:
     """Seconds and peak (MB) of reading the annotation on one core, in this process."""
     import pyarrow
 
-    from fashionlib.machine.hardware import peak_memory
     from fashionlib.sources.deepfashion_attributes import read_coarse
 
     if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows

@@ -10,10 +10,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from fashionlib.machine.hardware import peak_memory
 from fashionlib.metrics.ranking import BLOCK, KS, rank
 
-from . import in_new_process, in_turns
+from . import in_new_process, in_turns, peak_memory
 
 SPREAD = 2.0  # of the images around their item, in units of the items' own spread
 

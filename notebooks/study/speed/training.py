@@ -18,7 +18,6 @@ from accelerate.utils import send_to_device
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from fashionlib.backbones import normalisation
 from fashionlib.data.images import ImageData
 from fashionlib.evaluation.inference import infer
 from fashionlib.evaluation.predict import predict
@@ -47,7 +46,7 @@ def throughput(
     steps = max(1, min(steps, len(rows) // size))
     rows = rows[: steps * size]
     part = data.with_split(np.where(np.isin(np.arange(len(data.catalogue)), rows), "train", "test"))
-    once = replace(settings, epochs=1, small_epochs=0)
+    once = replace(settings, epochs=1)
 
     def fitted():
         with tempfile.TemporaryDirectory() as place, redirect_stdout(io.StringIO()):
@@ -117,7 +116,10 @@ def _plain_recipe(model, data: ImageData, batches: Batches, rows: np.ndarray, se
     from albumentations.pytorch import ToTensorV2
 
     shift, erase = A.Affine(translate_px=(-4, 4), fill=255), A.CoarseDropout(num_holes_range=(1, 1), fill=127, p=0.25)
-    resize, normalise = A.Resize(*model.input_size[::-1]), A.Normalize(*normalisation(model.body))
+    resize, normalise = (
+        A.Resize(*model.input_size[::-1]),
+        A.Normalize(*map(model.body.default_cfg.get, ("mean", "std"))),
+    )
     transform = A.Compose([resize, shift, A.HorizontalFlip(p=0.5), erase, normalise, ToTensorV2()])
     encoded = [io.BytesIO() for _ in rows]
     for pixels, file in zip(data.fetch(rows).numpy(), encoded, strict=True):
