@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 
 from ..data.images import ImageData
-from ..machine.processes import gather_from_all, process_count, process_number
+from ..machine.processes import process_count, process_number
 from ..machine.progress import progress
 from ..models import MultitaskModel
 
@@ -35,5 +36,5 @@ def infer(
             found = compute([images, images.flip(2)] if mirror else [images])
             batches.append({name: output.float().cpu().numpy() for name, output in found.items()})
     model.train(was_training)
-    batches = gather_from_all(batches)
+    batches = gather_object(batches) if process_count() > 1 else batches
     return {name: np.concatenate([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}

@@ -113,10 +113,10 @@ def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path)
 
 
 def _test_ranking(model: MultitaskModel, data: ImageData, run_dir: Path, task: str) -> Ranking:
-    sides = query_and_gallery(data.catalogue)
+    *sides, alone = query_and_gallery(data.catalogue)
     split, items = (data.catalogue.table[column].to_numpy() for column in ("split", "item"))
     embeddings = np.zeros((len(split), model.tasks[task].dimension), np.float32)
     for name in np.unique(split[np.concatenate(sides)]):  # "test", or "query" and "gallery"
         seen = predict_once(model, data, name, run_dir)
         embeddings[seen.rows] = seen.activations[task]
-    return rank(*(embeddings[rows] for rows in sides), *(items[rows] for rows in sides), ks=(1, 10))
+    return rank(*(embeddings[rows] for rows in sides), *(items[rows] for rows in sides), ks=(1, 10, 30), alone=alone)

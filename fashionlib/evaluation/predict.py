@@ -74,7 +74,7 @@ def predict(
     """Run a model over a split (or given rows), each image exactly once; ``mirror`` averages with the mirror image.
     Tasks that the catalogue lacks are not asked; of the others those named by ``tasks``, or all but auxiliary ones.
     Several processes divide the images among them: all must call it."""
-    rows = data.catalogue.rows(split) if isinstance(split, str) else np.asarray(split)
+    rows = data.catalogue.rows(split)
     wanted = {n: t for n, t in _tasks_of(model, data).items() if (t.evaluated if tasks is None else n in tasks)}
 
     def activations(views: list[Tensor]) -> dict[str, Tensor]:

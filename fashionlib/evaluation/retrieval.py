@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-import pandas as pd
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,40 +13,19 @@ from ..tasks import Similarity
 from .inference import infer
 
 
-def query_and_gallery(catalogue: Catalogue, split: str = "test", seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of the images that ask and of those that answer, in the order of the table.
+def query_and_gallery(catalogue: Catalogue, split: str = "test") -> tuple[np.ndarray, np.ndarray, bool]:
+    """Row numbers of the images that ask and of those that answer, and whether they are the same.
 
-    For the test, a dataset's own query and gallery are used where it has them. Elsewhere the images of each item are
-    divided, half (rounded down) to the query, by the seed and their names alone; see ``left_out`` for those that cannot
-    be. Raises ``CatalogueError`` if no item has two images in the split.
+    For the test, a dataset's own query and gallery are used where it has them. Elsewhere every image of the split asks
+    all others of it ("leave one out"), images of other items and of none among them. Raises ``CatalogueError`` if no
+    item has two images in the split.
     """
-    if _official(catalogue, split):
-        return catalogue.rows("query"), catalogue.rows("gallery")
-    items = catalogue.column("item")[catalogue.rows(split)].dropna()
-    items = items[items.duplicated(keep=False)]
-    if items.empty:
+    if split == "test" and {"query", "gallery"} <= set(catalogue.table["split"]):
+        return catalogue.rows("query"), catalogue.rows("gallery"), False
+    rows = catalogue.rows(split)
+    if not catalogue.column("item")[rows].dropna().duplicated().any():
         raise CatalogueError(f"{catalogue.name}: no item has two images in split {split!r}; there is nothing to find")
-    names = catalogue.table["image"][items.index]
-    lots = [hashlib.sha256(f"{seed} {name}".encode()).hexdigest() for name in names]
-    images = pd.DataFrame({"item": items, "lot": lots}).sort_values(["item", "lot"])
-    groups = images.groupby("item")["lot"]
-    asks = groups.cumcount() < groups.transform("size") // 2
-    return np.sort(images.index[asks]), np.sort(images.index[~asks])
-
-
-def left_out(catalogue: Catalogue, split: str = "test") -> dict[str, int]:
-    """What ``query_and_gallery`` makes of a split: its images, and those that take no part because their item is not
-    known, or they are the only one of it there. With an official query and gallery every image takes part."""
-    if _official(catalogue, split):
-        images = int(catalogue.table["split"].isin(["query", "gallery"]).sum())
-        return {"images": images, "no_item": 0, "only_image_of_its_item": 0}
-    items = catalogue.column("item")[catalogue.rows(split)]
-    lone = ~items.dropna().duplicated(keep=False)
-    return {"images": len(items), "no_item": int(items.isna().sum()), "only_image_of_its_item": int(lone.sum())}
-
-
-def _official(catalogue: Catalogue, split: str) -> bool:
-    return split == "test" and {"query", "gallery"} <= set(catalogue.table["split"])
+    return rows, rows, True
 
 
 def embed(
@@ -68,4 +44,4 @@ def embed(
         outputs = [model.features(view) if what == "features" else model(view)[task] for view in views]
         return {what: F.normalize(sum(F.normalize(output.float(), dim=1) for output in outputs), dim=1)}
 
-    return infer(model, data, rows, directions, mirror, what="embed")[what]
+    return infer(model, data, data.catalogue.rows(rows), directions, mirror, what="embed")[what]

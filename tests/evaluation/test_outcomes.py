@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, t
 
 from fashionlib.evaluation.outcomes import exact_match, outcomes, outcomes_of, ranking_outcome
 from fashionlib.evaluation.predict import Predictions, predict
-from fashionlib.evaluation.retrieval import embed, query_and_gallery
+from fashionlib.evaluation.retrieval import embed
 from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import MultiLabel, SingleLabel
 from fashionlib.tasks.labels import MISSING, UNSEEN
@@ -103,9 +103,9 @@ def test_a_finished_run_is_measured_on_every_task_in_its_catalogue(trained, tmp_
     seen = predict(model, data, "test", mirror=True).metrics()
     for name, metric in {"article": "accuracy", "gender": "macro_f1", "words": "map"}.items():
         assert found[name].metrics[metric] == pytest.approx(seen[name][metric])
-    query, gallery = query_and_gallery(data.catalogue)
-    items = data.catalogue.table["item"]
-    ranking = rank(embed(model, data, query), embed(model, data, gallery), items[query], items[gallery])
+    rows = data.catalogue.rows("test")
+    items, vectors = data.catalogue.table["item"][rows], embed(model, data, rows)
+    ranking = rank(vectors, vectors, items, items, alone=True)
     assert found["item"].metrics["map_at_r"] == pytest.approx(ranking.scores()["map_at_r"])
     assert len(set(found["article"].groups)) == len(found["article"].groups) / 2  # images of one item go together
     assert "macro_f1" in found["words"].metrics

@@ -36,7 +36,7 @@ def test_processes_divide_the_rows_and_all_get_the_whole(trained, monkeypatch):
     monkeypatch.setattr(inference, "process_count", lambda: 7)
     for number in range(7):  # two of them have no row
         monkeypatch.setattr(inference, "process_number", lambda number=number: number)
-        monkeypatch.setattr(inference, "gather_from_all", lambda batches: shares.extend(batches) or shares)
+        monkeypatch.setattr(inference, "gather_object", lambda batches: shares.extend(batches) or shares)
         together = inference.infer(model, data, rows, lambda views: {"mean": views[0].float().mean((1, 2, 3))})
     np.testing.assert_allclose(together["mean"], alone)
 

@@ -8,7 +8,7 @@ import torch
 from fashionlib.data.catalogue import Catalogue, CatalogueError
 from fashionlib.data.images import ImageData
 from fashionlib.evaluation.predict import predict
-from fashionlib.evaluation.retrieval import embed, left_out, query_and_gallery
+from fashionlib.evaluation.retrieval import embed, query_and_gallery
 from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import Similarity
 from study.tables import colour_histograms, mean_cosine, save_embeddings
@@ -30,57 +30,24 @@ def table() -> pd.DataFrame:
     return table.assign(image=[f"{k}.png" for k in range(len(table))])
 
 
-def images(table: pd.DataFrame, parts) -> list[set[str]]:
-    return [set(table["image"].iloc[rows]) for rows in parts]
-
-
 # --- query and gallery ----------------------------------------------------------------------------
 
 
-def test_half_of_each_item_asks_and_the_others_answer(table):
-    parts = query_and_gallery(catalogue(table))
-    query, gallery = (table.iloc[rows] for rows in parts)
-    assert query["item"].value_counts().to_dict() == {"b": 1, "c": 1, "d": 2}
-    assert gallery["item"].value_counts().to_dict() == {"b": 1, "c": 2, "d": 3}
-    assert not set(query["image"]) & set(gallery["image"])
-    assert set(query["split"]) | set(gallery["split"]) == {"test"}
-    assert all((np.diff(rows) > 0).all() for rows in parts)
-    assert left_out(catalogue(table)) == {"images": 13, "no_item": 2, "only_image_of_its_item": 1}
-
-
-def test_every_query_finds_a_match_to_look_for(table):
-    query, gallery = query_and_gallery(catalogue(table))
-    items = table["item"].to_numpy()
-    points = np.random.default_rng(0).normal(size=(len(table), 4))
-    assert rank(points[query], points[gallery], items[query], items[gallery]).n_excluded == 0
-
-
-def test_the_division_is_that_of_the_seed_and_of_no_other_row(table):
-    drawn = images(table, query_and_gallery(catalogue(table)))
-    assert images(table, query_and_gallery(catalogue(table))) == drawn
-    shuffled = table.sample(frac=1, random_state=3).reset_index(drop=True)
-    assert images(shuffled, query_and_gallery(catalogue(shuffled))) == drawn
-    fewer = table[~((table["item"] == "c") | (table["image"] == "0.png"))].reset_index(drop=True)
-    left = [part - set(table["image"][table["item"] == "c"]) for part in drawn]
-    assert images(fewer, query_and_gallery(catalogue(fewer))) == left
-    assert any(images(table, query_and_gallery(catalogue(table), seed=seed)) != drawn for seed in range(5))
-
-
-def test_every_image_of_an_item_may_ask(table):
-    asked = set()
-    for seed in range(40):
-        asked |= set(table["image"].iloc[query_and_gallery(catalogue(table), seed=seed)[0]])
-    assert asked == set(table["image"][table["split"].eq("test") & table["item"].isin(["b", "c", "d"])])
+def test_every_image_of_the_split_asks_all_others_of_it(table):
+    query, gallery, alone = query_and_gallery(catalogue(table))
+    assert query.tolist() == gallery.tolist() == list(range(5, 18)) and alone
+    items, points = table["item"].to_numpy(), np.random.default_rng(0).normal(size=(len(table), 4))
+    ranking = rank(points[query], points[gallery], items[query], items[gallery], alone=alone)
+    assert table["item"].iloc[query[ranking.queries]].value_counts().to_dict() == {"b": 2, "c": 3, "d": 5}
+    assert ranking.n_excluded == 3  # two images of no item, and one that is alone
 
 
 def test_official_query_and_gallery_are_used_for_the_test_alone(table):
     split = ["train"] * 3 + ["val"] * 2 + ["query"] * 6 + ["gallery"] * 7
     official = catalogue(table.assign(split=split))
-    query, gallery = query_and_gallery(official)
-    assert query.tolist() == list(range(5, 11)) and gallery.tolist() == list(range(11, 18))
-    assert left_out(official) == {"images": 13, "no_item": 0, "only_image_of_its_item": 0}
-    asks, answers = query_and_gallery(official, "val")
-    assert sorted([*asks, *answers]) == [3, 4] and len(asks) == 1
+    query, gallery, alone = query_and_gallery(official)
+    assert query.tolist() == list(range(5, 11)) and gallery.tolist() == list(range(11, 18)) and not alone
+    assert query_and_gallery(official, "val")[0].tolist() == [3, 4]
 
 
 def test_nothing_to_find_is_said(table):
@@ -90,7 +57,7 @@ def test_nothing_to_find_is_said(table):
         query_and_gallery(catalogue(table), "val")
     without = Catalogue(table.drop(columns="item"), [], NoFiles(), "tiny")
     with pytest.raises(CatalogueError, match="column 'item' is missing"):
-        left_out(without)
+        query_and_gallery(without)
 
 
 # --- embeddings -----------------------------------------------------------------------------------
@@ -182,13 +149,11 @@ def test_a_histogram_sees_colours_and_not_where_they_are():
 
 def test_colours_find_drawn_garments_again(garments):
     """The whole way on real pixels: query and gallery, histograms, ranking."""
-    query, gallery = query_and_gallery(garments.catalogue, "train")
-    items = garments.catalogue.table["item"].to_numpy()
-    scores = rank(
-        colour_histograms(garments, query), colour_histograms(garments, gallery), items[query], items[gallery]
-    ).scores()
-    assert scores["n_excluded"] == 0 and scores["n_queries"] == len(query)
-    assert scores["recall_at_1"] > 5 / len(gallery)
+    rows, _, alone = query_and_gallery(garments.catalogue, "train")
+    items, colours = garments.catalogue.table["item"].to_numpy()[rows], colour_histograms(garments, rows)
+    scores = rank(colours, colours, items, items, alone=alone).scores()
+    assert scores["n_queries"] + scores["n_excluded"] == len(rows)
+    assert scores["recall_at_1"] > 5 / len(rows)
 
 
 def test_the_mean_cosine_is_that_of_all_pairs():
