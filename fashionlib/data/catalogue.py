@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from ..cells import as_text, parts, respelled
 from ..tasks import Task
 
 SPLITS = ("train", "val", "test", "query", "gallery")
 REJECTED = ("source", "row", "image", "reason")
-SUMMARY = ("label", "task", "evaluated", "classes", "labelled", "missing", "unseen", "largest_share")
+SUMMARY = ("label", "task", "evaluated", "classes", "labelled", "missing", "unseen", "respelled", "largest_share")
 RESERVED = ("image", "split")  # columns that every catalogue has, which no label may be
 
 
@@ -34,9 +35,9 @@ class Catalogue:
     """One row per image.
 
     ``table`` has the columns ``image`` (where its bytes are), ``split``, one for each label, and any other; ``tasks``
-    are what can be asked of these images, with classes learned from the training rows; ``images`` reads them,
-    ``rejected`` is a table of rows that were left out, each with its reason, and ``facts`` is a dict of what is worth
-    reporting beside a result (split, seed, crop, ...).
+    are what can be asked of these images, with classes learned from the training rows; their columns become text by the
+    rule of ``cells.as_text``. ``images`` reads them, ``rejected`` is a table of rows that were left out, each with its
+    reason, and ``facts`` is a dict of what is worth reporting beside a result (split, seed, crop, ...).
 
     Raises ``CatalogueError`` for a missing column, an unknown split, an empty training split, a row that names no image
     or one that another row names, and a task or label whose name means something else.
@@ -51,7 +52,26 @@ class Catalogue:
         self._tasks = {task.name: task for task in tasks}
         if len(self._tasks) < len(tasks):
             raise CatalogueError(f"{name}: two tasks have the same name, among {', '.join(t.name for t in tasks)}")
-        self._check([column for task in tasks for column in task.columns])
+        several = {column: task.multi for task in tasks for column in task.columns}
+        self._check([*several])
+        self.respelled = {column: self._read(column, multi) for column, multi in several.items()}
+
+    def _read(self, column: str, multi: bool) -> int:
+        """Make the cells of a column text, and return how many labels had to be spelled like others."""
+        given = self.table[column]
+        try:
+            text = as_text(given)
+        except ValueError as error:
+            raise CatalogueError(f"{self.name}: column {column!r}: {error}") from None
+        if multi:  # where empty text says that none applies
+            read = ["" if cell == "" else of and ";".join(parts(of)) for cell, of in zip(given, text, strict=True)]
+            text = pd.Series(read, text.index, object)
+        if text.equals(given):
+            return 0
+        self.table = self.table.assign(**{column: text})
+        if multi:
+            given = given[text.notna()].astype(str).str.split(";").explode(ignore_index=True).str.strip()
+        return respelled(given, as_text(given))
 
     def _check(self, labels: Sequence[str]) -> None:
         taken = {*RESERVED, *(f"{label}_confidence" for label in labels)}  # the latter where predictions are a table
@@ -109,8 +129,23 @@ class Catalogue:
         self.select(*names)
         return self._copy(self.table, [self._tasks[name] for name in names])
 
-    def rows(self, split: str) -> np.ndarray:
-        """Row numbers of a split; raises ``CatalogueError`` if it is empty."""
+    def rows(self, split: str | Sequence) -> np.ndarray:
+        """Row numbers of a split, or as they are given: numbers, or a mask (N,) of all rows. Raises ``CatalogueError``
+        for an empty split, and for what is neither."""
+        if not isinstance(split, str):
+            rows = np.asarray(split)
+            if rows.dtype == bool and rows.shape == (len(self),):
+                return np.flatnonzero(rows)
+            fits = (
+                rows.dtype.kind in "iu"
+                and rows.ndim == 1
+                and 0 <= rows.min(initial=0)
+                and rows.max(initial=0) < len(self)
+            )
+            if len(rows) and not fits:
+                said = f"{rows.dtype} of the shape {rows.shape}"
+                raise CatalogueError(f"{self.name}: rows are numbers below {len(self)}, or a mask of all, not {said}")
+            return rows.astype(np.int64)
         rows = np.flatnonzero(self.table["split"] == split)
         if len(rows) == 0:
             raise CatalogueError(f"{self.name}: split {split!r} is empty; there are {[*self.table['split'].unique()]}")
@@ -127,7 +162,7 @@ class Catalogue:
     def with_labels(self, column: str, rows: Sequence[int], values, **facts) -> Catalogue:
         """The same images with other values of a column in some rows; classes are learned again."""
         table = self.table.assign(**{column: self.column(column).copy()})
-        table.loc[rows, column] = values
+        table.loc[self.rows(rows), column] = values
         return self._copy(table, facts={**self.facts, **facts})
 
     def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> Catalogue:
@@ -139,12 +174,9 @@ class Catalogue:
     def _copy(self, table: pd.DataFrame, tasks: Sequence[Task] | None = None, **changes) -> Catalogue:
         tasks = list(self._tasks.values()) if tasks is None else tasks
         kept = {"rejected": self.rejected, "facts": self.facts}
-        return Catalogue(table, tasks, self.images, self.name, **kept | changes)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the table and of the images' own fingerprint: equal if and only if the data is."""
-        return hashlib.sha256(self.images.fingerprint.encode() + table_bytes(self.table)).hexdigest()
+        copy = Catalogue(table, tasks, self.images, self.name, **kept | changes)
+        copy.respelled |= {column: n for column, n in self.respelled.items() if column in copy.respelled}
+        return copy
 
     @cached_property
     def image_fingerprint(self) -> str:
@@ -153,7 +185,8 @@ class Catalogue:
         return hashlib.sha256(self.images.fingerprint.encode() + names).hexdigest()
 
     def summary(self) -> pd.DataFrame:
-        """One row per label: kind of task, classes, labelled, missing and unseen images, the largest class's share."""
+        """One row per label: kind of task, classes, labelled, missing and unseen images, labels that were spelled
+        otherwise than the first of their class, the largest class's share."""
         rows = []
         for task in self.tasks.values():
             for column in task.columns:
@@ -162,7 +195,8 @@ class Catalogue:
                 unseen = int((~values.isin(classes)).sum()) if single else 0
                 share = values.value_counts(normalize=True).max() if single else float("nan")
                 known = len(classes) or values.nunique(), len(values), len(self) - len(values)
-                rows.append((column, f"{type(task).__name__} {task.name}", task.evaluated, *known, unseen, share))
+                known = *known, unseen, self.respelled[column]
+                rows.append((column, f"{type(task).__name__} {task.name}", task.evaluated, *known, share))
         return pd.DataFrame(rows, columns=SUMMARY)
 
 

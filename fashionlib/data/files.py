@@ -13,7 +13,6 @@ from .decoding import MAY_PASS, BadImage
 
 MAX_BYTES = 200_000_000  # the 50 million pixels of decoding.MAX_PIXELS are 150 MB without any compression
 LASTING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
-PICTURES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff .heic .heif .avif .jxl .jp2 .dng .svg".split()
 # what moves a terminal's cursor, ends a line or turns the direction of writing
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -48,12 +47,6 @@ def stays_inside(root: str | Path, location: str) -> bool:
     """Whether a path relative to a folder ends below it, links followed."""
     inside = os.path.join(os.path.realpath(root), "")
     return "\0" not in location and os.path.realpath(os.path.join(root, location)).startswith(inside)
-
-
-def picture_files(folder: str | Path) -> Iterator[tuple[str, Path | BadImage]]:
-    """Those of ``all_files`` that are pictures by their suffix (``PICTURES``), and every ``BadImage``."""
-    found = all_files(folder)
-    return ((name, path) for name, path in found if isinstance(path, BadImage) or path.suffix.lower() in PICTURES)
 
 
 def all_files(folder: str | Path) -> Iterator[tuple[str, Path | BadImage]]:

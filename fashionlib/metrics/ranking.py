@@ -6,6 +6,7 @@ behind every other image that is as similar, so that an embedding that maps ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+
+from ..cells import as_text
 
 KS = (1, 10, 20, 30)
 BLOCK = 2**24  # similarities held at once: 64 MB
@@ -54,8 +57,8 @@ def rank(
 ) -> Ranking:
     """Rank the gallery (G, D) by cosine similarity for each of the queries (Q, D).
 
-    Items are text, numbers or tensors of numbers; None, NaN and, among numbers, negative ones say that the item is not
-    known. ``alone`` says that both are the same images, and takes each out of its own ranking. At most ``BLOCK``
+    What items are the same, and which are missing: ``cells.as_text``; a negative number says likewise that the item is
+    not known. ``alone`` says that both are the same images, and takes each out of its own ranking. At most ``BLOCK``
     similarities are in memory at once (but one query's at least). Raises ``ValueError`` for an empty gallery, values
     that are not finite, shapes that do not fit, and if no query has a match.
     """
@@ -114,16 +117,11 @@ def average_precision_at_r(hits: np.ndarray, matches: np.ndarray) -> np.ndarray:
 
 def _numbers(*items: Sequence) -> list[np.ndarray]:
     """Each sequence of items as int64 (N,); an item has the same number everywhere, and one not known has -1."""
-    parts = []
-    for part in items:
-        if not isinstance(part, np.ndarray):  # which would make the text "nan" of NaN in a list of text
-            part = pd.Series([x.item() if torch.is_tensor(x) else x for x in part], dtype=object).infer_objects()
-        parts.append(pd.Series(part))
-    together = pd.concat(parts, ignore_index=True)
-    numbers = pd.factorize(together)[0].astype(np.int64)
-    if pd.api.types.is_numeric_dtype(together):
-        numbers[(together < 0).to_numpy()] = -1
-    return np.split(numbers, np.cumsum([len(part) for part in parts])[:-1])
+    texts = [as_text(part) for part in items]
+    numbers, names = pd.factorize(pd.concat(texts, ignore_index=True))
+    negative = [number for number, name in enumerate(names) if re.fullmatch(r"-\d+(\.\d+)?", name)]
+    numbers = np.where(np.isin(numbers, negative), -1, numbers)
+    return np.split(numbers, np.cumsum([len(part) for part in texts])[:-1])
 
 
 def _unit(name: str, embeddings: np.ndarray, numbers: np.ndarray) -> torch.Tensor:

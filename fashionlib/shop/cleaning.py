@@ -97,14 +97,13 @@ def out_of_fold(
     labels with one class an image, and every level of a taxonomy; the probabilities are not calibrated.
 
     Folds are stratified by the column ``stratum``, and images of one group (N,), by default items and near-duplicates
-    (``duplicates.duplicate_groups``), share a fold. The runs, in ``run_dir/fold_0`` and so on, go on where they were;
-    without validation, ``patience`` has no effect. Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no
-    task of the model has one class an image.
+    (``duplicates.duplicate_groups``), share a fold. The runs, in ``run_dir/fold_0`` and so on, go on where they were.
+    Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no task of the model has one class an image.
     """
     table = data.catalogue.table
     if groups is None:
         groups = duplicate_groups(data, duplicate_pairs(data))
-    fold = fold_numbers(groups, table[stratum], folds, settings.seed)
+    fold = fold_numbers(groups, data.catalogue.column(stratum), folds, settings.seed)
     probabilities: dict[str, pd.DataFrame] = {}
     for number in range(folds):
         held = fold == number
@@ -158,7 +157,7 @@ def duplicate_table(data: ImageData, pairs: np.ndarray, labels: Sequence[str] | 
     if labels is None:
         tasks = [task for task in data.catalogue.tasks.values() if task.evaluated and not task.multi]
         labels = [label for task in tasks for label in task.labels]
-    labels = list(dict.fromkeys(labels))
+    labels = [data.catalogue.column(label).name for label in dict.fromkeys(labels)]
     joined = pd.Series(join_groups(len(table), pairs))
     found = table.loc[joined.duplicated(keep=False), ["image", *labels]]
     group = joined[found.index]
@@ -184,7 +183,7 @@ def impossible_paths(catalogue: Catalogue, levels: Sequence[str] | None = None, 
         what = f"levels is {', '.join(levels)}" if levels else f"{catalogue.name}: there is no Hierarchy task"
         raise ValueError(f"{what}; name two levels at least, from the top")
     table, parts = catalogue.table, []
-    paths = table[list(levels)].astype(object).fillna("?").agg(" > ".join, axis=1)
+    paths = table[[catalogue.column(level).name for level in levels]].astype(object).fillna("?").agg(" > ".join, axis=1)
     for parent, level in zip(levels, levels[1:], strict=False):
         both = table[[parent, level]].dropna().set_axis(["given", "class"], axis=1)
         counts = both.value_counts().rename("n").reset_index()

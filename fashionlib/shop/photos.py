@@ -12,16 +12,17 @@ import numpy as np
 from PIL import Image
 
 from ..data.decoding import MAY_PASS, BadImage, decode, fit_to
-from ..data.files import MAX_BYTES, picture_files, printable, read_image
+from ..data.files import MAX_BYTES, all_files, printable, read_image
 
 Photo = str | Path | bytes | Image.Image | np.ndarray | BinaryIO
+PICTURES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff .heic .heif .avif .jxl .jp2 .dng .svg".split()
 THREADS = 8  # at most, for each holds a photo in its full size
 
 
 def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | BadImage]], int | None]:
     """Photos with their names, and how many there are if that is known before they are read.
 
-    ``photos`` is a folder (its ``files.picture_files``), one photo, or an iterable of photos or of (name, photo) pairs;
+    ``photos`` is a folder (its ``picture_files``), one photo, or an iterable of photos or of (name, photo) pairs;
     a photo is a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or an open file. Without a name, a
     path is called as it was given, and another photo by its number. Raises ``FileNotFoundError``, ``ValueError`` for a
     folder without photos, and, when its turn comes, ``TypeError`` or ``ValueError`` for what is no photo in memory.
@@ -39,6 +40,12 @@ def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | 
     if not isinstance(photos, Iterable):
         raise TypeError(f"photos: a {type(photos).__name__} is no folder, no photo and no list of photos")
     return _named(photos), len(photos) if hasattr(photos, "__len__") else None
+
+
+def picture_files(folder: str | Path) -> Iterator[tuple[str, Path | BadImage]]:
+    """Those of ``all_files`` that are pictures by their suffix (``PICTURES``), and every ``BadImage``."""
+    found = all_files(folder)
+    return ((name, path) for name, path in found if isinstance(path, BadImage) or path.suffix.lower() in PICTURES)
 
 
 def decoded(

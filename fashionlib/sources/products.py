@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..cells import as_text
 from ..data.catalogue import REJECTED, Catalogue, CatalogueError, ImageSource
 from ..data.decoding import BadImage
 from ..data.images import FolderImages
 from ..machine.files import file_sha256
 from ..tasks import Hierarchy, MultiLabel, Similarity, SingleLabel, Task
 from .product_words import name_labels, name_words
-from .table import as_text, new_split, nothing_left
+from .table import new_split, nothing_left, read_text
 
 TAXONOMY = ("masterCategory", "subCategory", "articleType")
 SEVEN = ("gender", *TAXONOMY, "baseColour", "season", "usage")
@@ -149,7 +150,7 @@ def _read_parquet(folder: Path) -> tuple[pd.DataFrame, ImageSource, None]:
         try:
             _check_header(file, pq.read_schema(file).names, (*COLUMNS, "image"))
             part = pq.read_table(file, columns=list(COLUMNS)).to_pandas()
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, OSError) as error:  # OSError: a damaged page
             raise CatalogueError(f"{file}: not a whole parquet file ({error}); {_fetch(folder.parent)}") from None
         parts.append(part.assign(image=[f"{name}#{row}" for row in range(len(part))]))
     return pd.concat(parts, ignore_index=True), images, None
@@ -162,7 +163,7 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     field on is the name. That recovers rows that a CSV parser throws away. A row with fewer fields, an ``id`` that is
     not a number or one that occurred before is rejected with its line.
     """
-    header, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    header, *lines = read_text(path).rstrip("\n").split("\n")
     header = header.rstrip("\r").split(",")
     _check_header(path, header, COLUMNS)
     if header[-1] != "productDisplayName":

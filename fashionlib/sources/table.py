@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
+from ..cells import as_text, parts
 from ..data.catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
 from ..data.files import stays_inside
 from ..data.images import FolderImages
@@ -25,16 +28,16 @@ def open_table(
     path: str | Path, images: str | Path | None = None, *, separator: str = ";", seed: int = 42, **columns
 ) -> Catalogue:
     """The catalogue of a table of photos: a ``.csv`` (commas, a header, UTF-8) or ``.parquet`` file, of which columns
-    of lists, structs and bytes are left out. The paths in it start from the folder ``images``, as it is given or else
-    seen from the table's folder; without it, from the table's folder. What a cell means: ``as_text``.
+    of lists, structs and bytes are left out. What a cell means: ``cells.as_text``. The paths in it start from the
+    folder ``images``, as it is given or else seen from the table's folder; without it, from the table's folder.
 
     ``columns`` are the options that name columns. ``image``: paths. ``category``: one class per image. ``attributes``:
     a list of columns, whose values become classes ``column:value`` of the group ``column``, and where an empty cell
-    says that nobody looked and masks these classes in its row; or one column that holds ``"a;b;c"`` (or has another
-    ``separator``). A cell of the separator alone says that none applies. ``item``: the product that an image shows.
-    ``split``: see ``split_name``; without it, rows are split 70/15/15 by the ``seed`` within each category, all images
-    of an item on one side. ``labels``: further columns of one class per image, each a task of its name; the others
-    become ``category``, ``attributes`` and ``item``.
+    says that nobody looked and masks these classes in its row; or one column that holds ``"a;b;?c"`` (or has another
+    ``separator``; see ``MultiLabel``). A cell of the separator alone says that none applies. ``item``: the product that
+    an image shows. ``split``: see ``split_name``; without it, rows are split 70/15/15 by the ``seed`` within each
+    category, all images of an item on one side. ``labels``: further columns of one class per image, each a task of its
+    name; the others become ``category``, ``attributes`` and ``item``.
 
     A row is rejected that has more or fewer fields than the header, names no image, one outside the folder, one that is
     not there or one that a row before it has, or no split where others do. Rows are numbered as in a spreadsheet (a CSV
@@ -48,12 +51,12 @@ def open_table(
     image, category, attributes, item, split, labels = named.values()
     if not path.is_file():
         raise CatalogueError(f"{path}: no such table")
-    table, wrong = (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path)
-    _check_columns(path, table, named)
+    table, wrong, nested = (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path)
+    _check_columns(path, table, named, nested)
     folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)
     if folder is None:
         raise CatalogueError(f"{path}: no folder of images, neither {images} nor {path.parent / images}")
-    table["image"], reasons = map(_locate(as_text(table[image]), folder).get, ("image", "reason"))
+    table["image"], reasons = map(_locate(table[image], folder).get, ("image", "reason"))
     if split:
         given = as_text(table[split])
         table["split"] = given.map(split_name, na_action="ignore")
@@ -67,25 +70,17 @@ def open_table(
         raise nothing_left(f"{path}: none of its {len(rejected):,} rows can be used", rejected)
     for target, column in {"category": category, "item": item, **{label: label for label in labels}}.items():
         if column:
-            table[target] = as_text(table[column])
+            table[target] = table[column]
     if attributes:
         table["attributes"] = _attributes(table, attributes, separator, path)
     facts = {"split": "given"} if split else {"split": "grouped" if item else "random", "split_seed": seed}
     if not split:
         by = "category" if category else next(iter(labels), None)
-        table["split"] = new_split(table, by, seed, str(path), "name a column with split=", bool(item))
+        read = table.assign(**{name: as_text(table[name]) for name in (by, item and "item") if name})
+        table["split"] = new_split(read, by, seed, str(path), "name a column with split=", bool(item))
     tasks = [SingleLabel("category")] * bool(category) + [MultiLabel("attributes")] * bool(attributes)
     tasks += [*map(SingleLabel, labels), *[Similarity("item")] * bool(item)]
     return Catalogue(table, tasks, FolderImages(folder, table["image"]), path.stem, rejected, facts)
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """What the cells of a column mean: text without blanks around it; None for what is missing or empty. Whole numbers
-    are written without a point even where the column holds some as 3.0, as pandas does beside a missing value."""
-    texts = column.dropna().astype(str).str.strip()
-    if texts.str.fullmatch(r"([+-]?\d+(\.0+)?)?").all():
-        texts = texts.str.replace(r"\.0+$", "", regex=True)
-    return texts[texts != ""].astype(object).reindex(column.index).where(lambda text: text.notna(), None)
 
 
 def split_name(text: str) -> str:
@@ -96,7 +91,8 @@ def split_name(text: str) -> str:
 def fault(folder: Path, location: str, path: str) -> str | None:
     """Why a path cannot be used, whose place in a folder is ``location``."""
     if not stays_inside(folder, location):
-        return f"the path {path!r} leaves the folder {folder}"
+        kind = "link" if (folder / location).is_symlink() else "path"
+        return f"the {kind} {path!r} leaves the folder {folder}"
     return None if (folder / location).is_file() else f"no file {path!r} in {folder}"
 
 
@@ -117,15 +113,23 @@ def new_split(table: pd.DataFrame, by: str | None, seed: int, source: str, advic
         raise CatalogueError(f"{source}: {error}{' (items, where there are any)' * items}; or {advice}") from None
 
 
-def _read_csv(path: Path) -> tuple[pd.DataFrame, list]:
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with the mark that Excel begins it with or not. Raises ``CatalogueError`` for another."""
+    try:
+        if "\0" not in (text := path.read_bytes().decode("utf-8-sig")):
+            return text
+        error = "it holds zero bytes, as UTF-16 does"
+    except UnicodeDecodeError as wrong:
+        error = wrong
+    raise CatalogueError(f"{path}: not UTF-8 text ({error}); save it as CSV UTF-8")
+
+
+def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:
     """By Python's own parser: that of pandas drops rows of too many fields, and fills those of too few."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:  # Excel begins UTF-8 with a mark of its own
-            reader = csv.reader(lines, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = {number: fields for number, fields in enumerate(reader, start=2) if fields}  # no blank lines
-    except UnicodeDecodeError as error:
-        raise CatalogueError(f"{path}: not UTF-8 text ({error}); save it as CSV UTF-8") from None
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+        header = [name.strip() for name in next(reader, [])]
+        rows = {number: fields for number, fields in enumerate(reader, start=2) if fields}  # no blank lines
     except csv.Error as error:
         raise CatalogueError(
             f"{path}: not a CSV at or before line {reader.line_num} ({error}); a lone quote?"
@@ -135,25 +139,30 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list]:
         raise CatalogueError(f"{path}: {found}; a CSV has commas between its columns, and needs an image and a label")
     good = {row: fields for row, fields in rows.items() if len(fields) == n}
     bad = [(str(path), row, None, f"has {len(rows[row])} fields instead of {n}") for row in rows if row not in good]
-    return pd.DataFrame.from_dict(good, orient="index", columns=header, dtype=object), bad
+    return pd.DataFrame.from_dict(good, orient="index", columns=header, dtype=object), bad, {}
 
 
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, list]:
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, list, dict]:
     import pyarrow
     import pyarrow.parquet as pq
 
     try:
-        flat = [f.name for f in pq.read_schema(path) if not re.match(".*(list|binary)|struct|map", str(f.type))]
-        table = pq.read_table(path, columns=flat)
-    except pyarrow.ArrowInvalid as error:
+        types = {field.name: str(field.type) for field in pq.read_schema(path)}
+        nested = {name: kind for name, kind in types.items() if re.match(".*(list|binary)|struct|map", kind)}
+        table = pq.read_table(path, columns=[name for name in types if name not in nested])
+    except (pyarrow.ArrowException, OSError) as error:  # OSError: a damaged page
         raise CatalogueError(f"{path}: not a whole parquet file ({error})") from None
-    return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), []  # an index is a column, too
+    return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), [], nested  # an index is a column, too
 
 
 def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
     """Columns ``image``, each path as one relative to the folder, and ``reason``, why it cannot be used or None."""
     found, seen, root = [], {}, folder.resolve()
     for row, path in paths.items():
+        path = None if pd.isna(path) else str(path).strip()
+        for form in ("NFC", "NFD"):  # macOS writes é in two parts
+            if path and not (root / path).is_file() and (root / (other := unicodedata.normalize(form, path))).is_file():
+                path = other
         location = path and os.path.relpath(root / path, root).replace(os.sep, "/")
         reason = fault(root, location, path) if path else "names no image"
         if not reason and seen.setdefault(location, row) != row:
@@ -162,7 +171,7 @@ def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found, paths.index, ["image", "reason"], dtype=object)
 
 
-def _check_columns(path: Path, table: pd.DataFrame, named: dict) -> None:
+def _check_columns(path: Path, table: pd.DataFrame, named: dict, nested: dict) -> None:
     """Every column that is named is there, once, and none that is there would be overwritten by another."""
     if not any(named[name] for name in ("category", "attributes", "item", "labels")):
         raise CatalogueError(f"{path}: nothing to learn; name at least one of category=, attributes=, item=, labels=")
@@ -170,6 +179,9 @@ def _check_columns(path: Path, table: pd.DataFrame, named: dict) -> None:
         raise CatalogueError(f"{path}: two columns are called {twice[0]!r}; rename one")
     for target, names in named.items():
         for column in [names] if isinstance(names, str) else names or ():
+            if column in nested:
+                advice = "join lists with ';', write photos to files and name these"
+                raise CatalogueError(f"{path}: column {column!r}, which {target}= names, is {nested[column]}; {advice}")
             if column not in table:
                 there = ", ".join(table)
                 raise CatalogueError(f"{path}: no column {column!r}, which {target}= names; the table has {there}")
@@ -188,8 +200,9 @@ def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str,
         if separator != ";" and (wrong := texts[texts.str.contains(";", na=False)]).any():
             where = f"{path}: row {wrong.index[0]}"
             raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
-        column = [text and [prefix + p.strip() for p in text.split(separator) if p.strip()] for text in texts]
-        unknown = sorted({f"?{label}" for labels in column for label in labels or ()})
+        said = [text and parts(text, separator) for text in texts]
+        column = [labels and [f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in labels] for labels in said]
+        unknown = sorted({f"?{label.removeprefix('?')}" for labels in column for label in labels or ()})
         cells.append([unknown if labels is None else labels for labels in column])
         known |= texts.notna()
     texts = [";".join(dict.fromkeys(chain(*labels))) for labels in zip(*cells, strict=True)]

@@ -23,7 +23,8 @@ class MultiLabel(Task):
     """Any number of classes per image; trained with binary cross-entropy or the asymmetric loss.
 
     The table holds text: ``"a;b;?c"`` says that a and b apply, that nobody knows about c (it is masked), and that no
-    other class applies; ``""`` that none applies. A missing value says that nobody looked, and all is masked.
+    other class applies; ``"a;?"`` that nobody knows about the others; ``""`` that none applies. A missing value says
+    that nobody looked, and all is masked.
 
     Parameters
     ----------
@@ -73,12 +74,13 @@ class MultiLabel(Task):
     def encode(self, table):
         """(N, C) int8: 1 applies, 0 does not, ``MISSING`` unknown. Classes that training never saw are left out."""
         number = {c: i for i, c in enumerate(self.classes)}
-        encoded = np.zeros((len(table), len(self.classes)), np.int8)
+        encoded = np.empty((len(table), len(self.classes)), np.int8)
         for row, text in enumerate(table[self.name]):
             if pd.isna(text):
                 encoded[row] = MISSING
                 continue
             names = text.split(";")
+            encoded[row] = MISSING if "?" in names else 0
             encoded[row, [number[c] for c in names if c in number]] = 1
             encoded[row, [number[c[1:]] for c in names if c[:1] == "?" and c[1:] in number]] = MISSING
         return encoded

@@ -193,8 +193,8 @@ def _opened(data: dict) -> str:
 
 
 def _checked(what: str, name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ValueError(f"{what} {name!r}: use letters, digits, - and _ only, because it becomes a file name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name if isinstance(name, str) else ""):
+        raise ValueError(f"{what} {name!r}: text of letters, digits, - and _ is needed, which becomes a file name")
     return name
 
 

@@ -39,11 +39,11 @@ def accuracy_table(*runs: Predictions, ks: Sequence[int] = (3,), repeats: int = 
 
 def prior(data: ImageData, labels: Sequence[str], split: str = "test") -> Predictions:
     """What is said without looking: of every single or many-label column how often training has each class, and so the
-    most frequent one. It is the floor of every metric. Raises ``ValueError`` for a label that training does not have.
-    """
+    most frequent one. The floor of every metric. Raises ``ValueError`` for a label that training does not have."""
     train, rows = data.catalogue.table[data.catalogue.table["split"] == "train"], data.catalogue.rows(split)
     tasks, frequencies = {}, {}
     for label in labels:
+        data.catalogue.column(label)
         task = data.catalogue.tasks.get(label)
         tasks[label] = task = task if isinstance(task, MultiLabel | SingleLabel) else SingleLabel(label).learn(train)
         truth = task.encode(train)

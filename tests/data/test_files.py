@@ -9,7 +9,8 @@ import pytest
 
 from fashionlib.data import files
 from fashionlib.data.decoding import MAY_PASS, BadImage
-from fashionlib.data.files import all_files, picture_files, printable, read_image, stays_inside
+from fashionlib.data.files import all_files, printable, read_image, stays_inside
+from fashionlib.shop.photos import picture_files
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes, links and names of bytes")
 

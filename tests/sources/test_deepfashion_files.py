@@ -79,7 +79,7 @@ def test_the_fingerprint_covers_images_and_boxes_and_not_the_cache_of_the_annota
     before, whole = open_attributes(root), open_attributes(root, crop=False).images.fingerprint
     assert (root / "Anno_coarse" / ".fashionlib").is_dir()
     after = open_attributes(root)
-    assert after.fingerprint == before.fingerprint
+    assert after.image_fingerprint == before.image_fingerprint
     pd.testing.assert_frame_equal(after.table, before.table)
     prints = {whole, before.images.fingerprint}
     tree(changed(COARSE, "Anno_coarse/list_bbox.txt", "003 002", "004 002"), [])

@@ -77,7 +77,7 @@ def test_links_and_folders_that_cannot_be_searched_are_rejected(tmp_path, encode
     (root / "dress" / "same.jpg").symlink_to(root / "dress" / "1.jpg")
     catalogue = open_catalogue(root)
     listed = dict(zip(catalogue.rejected["image"], catalogue.rejected["reason"], strict=True))
-    assert set(listed) == {"shirt", "dress/gone.jpg"} and len(catalogue) == 9 and len(catalogue.fingerprint) == 64
+    assert set(listed) == {"shirt", "dress/gone.jpg"} and len(catalogue) == 9 and len(catalogue.image_fingerprint) == 64
     assert "a link to a folder is not followed" in listed["shirt"] and "no file" in listed["dress/gone.jpg"]
 
 

@@ -116,9 +116,7 @@ def test_names_are_drawn_as_written_inside_the_page_and_apart(name):
 
 def test_signs_without_a_font_are_named_once_and_a_font_can_be_given(monkeypatch):
     pixels = np.zeros((2, 8, 6, 3), np.uint8)
-    with pytest.warns(
-        UserWarning, match="no font here has '\U00013000'; append one to study.figures.style.FONTS"
-    ) as found:
+    with pytest.warns(UserWarning, match="no font here has '\U00013000'; name one in rcParams") as found:
         figure = images.image_montage(pixels, ["shirt \U00013000"] * 2)
         figure.canvas.draw()
     assert len(found) == 1

@@ -21,8 +21,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 BLUE, VERMILION, GREEN, _, _, _, BLACK = COLOURS
 GREY, LIGHT = "#6b6b6b", "#d9d9d9"
 MARKERS = ("o", "s", "^", "D", "v", "P")  # one fewer than colours, so that 42 pairs of them differ
-# Each gives the signs that those before it lack; those that a machine does not have are passed over. The first comes
-# with matplotlib. Append a family of your own (after ``font_manager.fontManager.addfont(path)`` if it is a file).
+# Each gives the signs that those before it lack, the user's own ``rcParams["font.family"]`` before all; those that a
+# machine does not have are passed over. DejaVu Sans comes with matplotlib.
 FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
 FONTS += ["Noto Sans Devanagari", "Noto Naskh Arabic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Thai"]
 NAMES = {"images_seen": "images seen in training", "knn_accuracy": "kNN accuracy", "macro_f1": "macro-F1"}
@@ -37,7 +37,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     @wraps(draw)
     def drawn(*args, **options) -> Figure:
         there = set(font_manager.get_font_names())
-        families = [name for name in FONTS if name in there]
+        families = [name for name in dict.fromkeys([*mpl.rcParams["font.family"], *FONTS]) if name in there]
         if mpl.rcParams["font.family"] == families:  # within another styled function
             return draw(*args, **options)
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -54,7 +54,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             signs -= set(map(chr, font_manager.get_font(path).get_charmap()))
         if signs:
             shown = "".join(sorted(signs)[:20])
-            warnings.warn(f"no font here has {shown!r}; append one to study.figures.style.FONTS", stacklevel=2)
+            warnings.warn(f"no font here has {shown!r}; name one in rcParams['font.family']", stacklevel=2)
         return figure
 
     return drawn

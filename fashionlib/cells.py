@@ -1,0 +1,74 @@
+"""What a cell of a table means: one rule for labels, items and ids, from whatever hands them over."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+# What shows nothing: controls, zero-width blanks, marks of direction, soft hyphens. Joiners (200c, 200d) are part of
+# words in scripts from Hebrew on, and of emoji; beside other letters they show nothing either.
+JOINED = "[\u0590-\u1fff\u2100-\U0010ffff]"
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+    f"|(?<!{JOINED})[\u200c\u200d]|[\u200c\u200d](?!{JOINED})"
+)
+WHOLE = re.compile(r"(^|:)([+-]?[0-9]+)\.0+$")  # after a colon: an attribute and its value, size:37.0
+
+
+def as_text(values: Iterable) -> pd.Series:
+    """The cells of a column as text, or None for what is missing: None, NaN, NaT, and text that is empty or ``"?"``.
+
+    ``values`` (N,) is a Series, whose index is kept, an array of NumPy, Arrow or torch, or any iterable of plain values
+    and tensors of one. Text comes as ``plain`` makes it; whole numbers have no point, so that 3, 3.0 and "3.0" are the
+    same. Raises ``ValueError`` for more than one dimension, and for a cell that holds several values or bytes.
+    """
+    if hasattr(values, "detach"):  # of torch
+        values = values.detach().cpu().numpy()
+    if not isinstance(values, pd.Series):
+        if (shape := getattr(values, "shape", (1,))) and len(shape) != 1:
+            raise ValueError(f"labels and ids are one column (N,), not of the shape {tuple(shape)}")
+        values = values.to_pylist() if hasattr(values, "to_pylist") else values  # of Arrow
+        values = pd.Series(values if isinstance(values, np.ndarray) else pd.Series(list(values), dtype=object))
+    if values.dtype in (np.float16, np.float32):  # as a Python number, 0.1 would be 0.10000000149
+        values = values.astype(str)
+    return pd.Series([_meaning(value) for value in values], values.index, object, values.name)
+
+
+@lru_cache(2**16)
+def plain(text: str) -> str:
+    """Text in the normal form NFC, with single blanks inside and none around it, without characters that show nothing;
+    a whole number without a point."""
+    if not (text.isascii() and text.isprintable()):
+        text = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return WHOLE.sub(r"\1\2", " ".join(text.split()))
+
+
+def parts(text: str, separator: str = ";") -> list[str]:
+    """The distinct texts between separators, each as ``plain`` makes it, without empty ones; ``"? a"`` is ``"?a"``."""
+    found = (plain(part) for part in text.split(separator))
+    return [*dict.fromkeys("?" + plain(part[1:]) if part[0] == "?" else part for part in found if part)]
+
+
+def respelled(given: pd.Series, text: pd.Series) -> int:
+    """How many cells are spelled otherwise than the first one of the same meaning."""
+    spelled = given[text.notna()].astype(str)
+    return int((spelled != spelled.groupby(text).transform("first")).sum())
+
+
+def _meaning(value) -> str | None:
+    if not isinstance(value, str):
+        if hasattr(value, "detach"):
+            value = value.item() if value.numel() == 1 else value.tolist()
+        if isinstance(value, bytes) or not pd.api.types.is_scalar(value):
+            shown = f"{value!r:.60}"
+            raise ValueError(f"a cell holds {shown}, which is no text, number or date; join lists with ';'")
+        if pd.isna(value):
+            return None
+        value = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    text = plain(value)
+    return None if text in ("", "?") else text
