@@ -18,7 +18,7 @@ TABLES = {
     "01": {"summary", "rejected", "class_balance", "label_dictionary", "split", "leakage"},
     "02": {"class_balance", "pretraining", "imbalance", "accuracy", "published", "confusions", "per_class"},
     "03": {"groups", "losses", "scores", "topk_recall", "published", "per_attribute", "by_group", "annotation_speed"},
-    "04": {"query_and_gallery", "losses", "retrieval", "differences", "distractors", "published", "ranking_speed"},
+    "04": {"query_and_gallery", "losses", "retrieval", "differences", "lines_only", "published", "ranking_speed"},
     "05": {"parameters", "variants", "test", "published"},
     "06": {"stages", "comparison", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -21,15 +22,17 @@ def read_checkpoint(path: str | Path, what: str = "checkpoint") -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what}: there is no file {path}")
+    file = io.BytesIO(path.read_bytes())  # an error of the disk is told from one that damaged bytes lead to
     try:
-        if zipfile.is_zipfile(path):  # else it is of before torch 1.6, which has no checksums
-            with zipfile.ZipFile(path) as parts:
+        if zipfile.is_zipfile(file):  # else it is of before torch 1.6, which has no checksums
+            with zipfile.ZipFile(file) as parts:
                 if packed := [part.filename for part in parts.infolist() if part.compress_type != zipfile.ZIP_STORED]:
                     raise ValueError(f"{packed[0]} in it is packed, as torch.save never does")
                 if damaged := parts.testzip():  # torch itself does not look at the checksums
                     raise ValueError(f"{damaged} in it is damaged")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
         raise
     except Exception as error:  # on damaged bytes zipfile, pickle and torch raise many kinds
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__

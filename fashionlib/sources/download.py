@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+from ..machine.files import file_sha256
 from .products import FOLDER, REPOSITORY, REVISION, SHARDS
 
 BY_HAND = "https://www.kaggle.com/datasets/paramaggarwal/fashion-product-images-small"
@@ -14,40 +16,61 @@ class DownloadError(RuntimeError):
 
 
 def download_products(root: str | Path) -> list[Path]:
-    """Fetch what is missing of the two parquet files into ``root/fashion-product-images-small/data``, with a progress
-    bar; returns both files.
+    """Fetch the two parquet files into ``root/fashion-product-images-small/data``, with a progress bar; returns both.
 
-    A complete file is kept as it is, without a request; a damaged one is fetched anew. A file gets its name only when
-    it is complete, and an interrupted download goes on where it stopped. Raises ``DownloadError``.
+    A file that is there is kept if its SHA-256 is the one that the hub states for the pinned revision, or, where the
+    hub cannot be asked, with a warning if it is whole; another is moved aside, to ``.other``. A file gets its name only
+    when it is complete. A download that was killed begins that file anew, and its remains are removed; of two calls at
+    once the second waits. Raises ``DownloadError``.
     """
+    from filelock import FileLock
+
     folder = Path(root) / FOLDER
-    for name in SHARDS:
-        if is_complete(folder / name):
-            continue
-        try:
-            from huggingface_hub import hf_hub_download
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".download.lock"):
+            for remains in folder.glob(".cache/huggingface/**/*.incomplete"):
+                remains.unlink()
+            return [_fetched(folder, name) for name in SHARDS]
+    except OSError as error:
+        raise DownloadError(_advice(SHARDS[0], folder, error)) from error
 
-            (folder / name).unlink(missing_ok=True)  # offline, the hub's client would take a damaged file for good
-            hf_hub_download(REPOSITORY, name, repo_type="dataset", revision=REVISION, local_dir=folder)
-        except ImportError:
-            advice = "run `pip install fashionlib[products]`"
-            raise DownloadError(f"downloading needs the package huggingface_hub: {advice}") from None
-        except Exception as error:  # each of the client's transports has exceptions of its own
+
+def _fetched(folder: Path, name: str) -> Path:
+    file, stated = folder / name, None
+    try:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+        url = hf_hub_url(REPOSITORY, name, repo_type="dataset", revision=REVISION)
+        stated = get_hf_file_metadata(url).etag  # of a file of this size the hub's ETag is its SHA-256
+        if file.exists() and file_sha256(file) == stated:
+            return file
+        if file.exists():
+            aside = file.with_name(f"{file.name}.other")
+            warnings.warn(f"{file} is not the hub's file; it is kept as {aside.name}", stacklevel=4)
+            file.replace(aside)
+        hf_hub_download(REPOSITORY, name, repo_type="dataset", revision=REVISION, local_dir=folder)
+    except ImportError:
+        advice = "run `pip install fashionlib[products]`"
+        raise DownloadError(f"downloading needs the package huggingface_hub: {advice}") from None
+    except Exception as error:  # each of the client's transports has exceptions of its own
+        if stated or not _is_whole(file):
             raise DownloadError(_advice(name, folder, error)) from error
-        if not is_complete(folder / name):
-            (folder / name).unlink(missing_ok=True)
-            raise DownloadError(_advice(name, folder, "what came is not a parquet file"))
-    return [folder / name for name in SHARDS]
+        warnings.warn(f"{file} was not compared with the hub's, which cannot be asked", stacklevel=4)
+        return file
+    if (came := file_sha256(file)) != stated:
+        file.unlink()
+        raise DownloadError(_advice(name, folder, f"what came has the SHA-256 {came}, the hub states {stated}"))
+    return file
 
 
-def is_complete(file: Path) -> bool:
-    """Is there a whole parquet file? Its index is at its end, so a truncated one cannot be opened."""
+def _is_whole(file: Path) -> bool:
     import pyarrow
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_metadata(file) is not None
-    except (OSError, pyarrow.ArrowInvalid):
+        return pq.read_metadata(file) is not None  # which is at its end
+    except (OSError, pyarrow.ArrowException):
         return False
 
 
@@ -60,6 +83,6 @@ def _advice(name: str, folder: Path, error: Exception | str) -> str:
         f"  from    the dataset {REPOSITORY} on the Hugging Face hub, revision {REVISION}\n"
         f"  into    {folder}\n"
         f"  because {reason[0]}\n"
-        f"Run the command again to go on, or get the data by hand: download and unpack {BY_HAND}\n"
+        f"Run the command again, or get the data by hand: download and unpack {BY_HAND}\n"
         f"so that {folder} holds styles.csv and images/."
     )
