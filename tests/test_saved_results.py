@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fashionlib.shop.tagging import Tagger, tag_table
+from fashionlib.sources import open_catalogue
 from study import readme
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,11 +22,14 @@ def table(name: str) -> pd.DataFrame:
 
 
 def test_every_artefact_is_the_one_in_the_manifest():
-    there = {str(p.relative_to(PRODUCTS)) for kind in ("tables", "figures") for p in (PRODUCTS / kind).iterdir()}
+    there = {
+        str(p.relative_to(PRODUCTS)) for kind in ("tables", "figures", "models") for p in (PRODUCTS / kind).glob("*")
+    }
     assert set(MANIFEST["artefacts"]) == there
     for path, entry in MANIFEST["artefacts"].items():
         assert hashlib.sha256((PRODUCTS / path).read_bytes()).hexdigest() == entry["sha256"], path
-        assert entry["notebook"] in MANIFEST["notebooks"] and path.split("/")[1].startswith(entry["notebook"])
+        assert entry["notebook"] in MANIFEST["notebooks"]
+        assert path.startswith("models/") or path.split("/")[1].startswith(entry["notebook"])
 
 
 def test_every_record_that_the_manifest_refers_to_is_there_and_no_other():
@@ -75,6 +80,24 @@ def test_published_figures_are_those_of_the_references():
     shown = table("07_accuracy").query("model != 'majority'").dropna(subset=["seed_accuracy"])
     assert len(shown) and (shown["seed_accuracy"] == shown["task"].map(seed)).all()
     assert (shown["best_published"] == shown["task"].map(best)).all()
+
+
+def test_the_shipped_model_says_of_photos_what_it_said():
+    """On any machine and version of torch: the same labels, and confidences within 0.02."""
+    path = PRODUCTS / "models" / "seven_labels.pth"
+    if not path.exists():
+        pytest.skip("no model has been shipped yet")
+    assert path.stat().st_size < 14e6 and (path.parent / "README.md").exists()
+    said = table("07_shipped").set_index("image")
+    sample = open_catalogue("products", ROOT / "notebooks" / "sample")
+    rows = sample.table.index[sample.table["image"].isin(said.index)]
+    photos = [(sample.table.at[row, "image"], sample.read(row)) for row in rows]
+    tags = tag_table(Tagger.load(path, "cpu").tag(photos)).set_index("image").loc[said.index]
+    for label in [name for name in said if f"{name}_confidence" in said]:
+        confidence = said[f"{label}_confidence"]
+        assert (tags[f"{label}_confidence"] - confidence).abs().max() < 0.02, label
+        sure = confidence > 0.6  # no other class can be within the tolerance
+        assert (tags[label] == said[label])[sure].all(), label
 
 
 def test_the_summary_shows_what_the_other_notebooks_wrote():

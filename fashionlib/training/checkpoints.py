@@ -17,13 +17,16 @@ FORMAT = "fashionlib model 2"
 
 
 def save_model(
-    model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None
+    model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None, half: bool = False
 ) -> Path:
-    """Write ``model.pth``: weights, label spaces, preprocessing, temperatures, settings, and facts about the data."""
-    path = Path(path)
+    """Write ``model.pth``: weights (``half``: in half precision), label spaces, preprocessing, temperatures, settings,
+    and facts about the data."""
+    path, weights = Path(path), {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     plain = {"model": model.description(), "temperatures": model.temperatures}
     plain |= {"settings": settings or {}, "facts": facts or {}}
-    content = {"format": FORMAT, "weights": {k: tensor.contiguous() for k, tensor in model.state_dict().items()}}
+    content = {"format": FORMAT, "weights": weights}
     content |= {name: json.dumps(values) for name, values in plain.items()}
     write_atomically(path, lambda file: torch.save(content, file))
     return path

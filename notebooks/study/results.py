@@ -160,9 +160,12 @@ class Results:
 
     def _write(self, kind: str, name: str, suffix: str, write) -> None:
         path = f"{kind}/{self.notebook}_{_checked('artefact', name)}{suffix}"
-        if not self.writes:
-            return
-        write_atomically(self.folder / path, write)
+        if self.writes:
+            write_atomically(self.folder / path, write)
+            self.add(path)
+
+    def add(self, path: str) -> None:
+        """Enter a file that the notebook has written by itself, such as ``models/seven_labels.pth``."""
         entry = {"notebook": self.notebook, "sha256": file_sha256(self.folder / path)}
         self._artefacts[path] = {**entry, "facts": self._keep(dict(self._facts)), "data": self._data}
 

@@ -43,8 +43,7 @@ def prior(data: ImageData, labels: Sequence[str], split: str = "test") -> Predic
     train, rows = data.catalogue.table[data.catalogue.table["split"] == "train"], data.catalogue.rows(split)
     tasks, frequencies = {}, {}
     for label in labels:
-        data.catalogue.column(label)
-        task = data.catalogue.tasks.get(label)
+        task = data.catalogue.tasks.get(data.catalogue.column(label).name)
         tasks[label] = task = task if isinstance(task, MultiLabel | SingleLabel) else SingleLabel(label).learn(train)
         truth = task.encode(train)
         if not (truth >= 0).any():

@@ -116,10 +116,8 @@ def _plain_recipe(model, data: ImageData, batches: Batches, rows: np.ndarray, se
     from albumentations.pytorch import ToTensorV2
 
     shift, erase = A.Affine(translate_px=(-4, 4), fill=255), A.CoarseDropout(num_holes_range=(1, 1), fill=127, p=0.25)
-    resize, normalise = (
-        A.Resize(*model.input_size[::-1]),
-        A.Normalize(*map(model.body.default_cfg.get, ("mean", "std"))),
-    )
+    resize, known = A.Resize(*model.input_size[::-1]), model.body.default_cfg
+    normalise = A.Normalize(known["mean"], known["std"])
     transform = A.Compose([resize, shift, A.HorizontalFlip(p=0.5), erase, normalise, ToTensorV2()])
     encoded = [io.BytesIO() for _ in rows]
     for pixels, file in zip(data.fetch(rows).numpy(), encoded, strict=True):
