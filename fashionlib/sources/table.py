@@ -200,10 +200,11 @@ def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str,
         if separator != ";" and (wrong := texts[texts.str.contains(";", na=False)]).any():
             where = f"{path}: row {wrong.index[0]}"
             raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
-        said = [text and parts(text, separator) for text in texts]
-        column = [labels and [f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in labels] for labels in said]
-        unknown = sorted({f"?{label.removeprefix('?')}" for labels in column for label in labels or ()})
-        cells.append([unknown if labels is None else labels for labels in column])
+        said = [["?"] if text is None else parts(text, separator) for text in texts]
+        named_so = [[f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in row if p != "?"] for row in said]
+        unknown = sorted({f"?{label.removeprefix('?')}" for row in named_so for label in row})
+        rows = zip(named_so, said, strict=True)
+        cells.append([row + [u for u in unknown if "?" in of and u[1:] not in row] for row, of in rows])
         known |= texts.notna()
     texts = [";".join(dict.fromkeys(chain(*labels))) for labels in zip(*cells, strict=True)]
     return pd.Series(texts, table.index, dtype=object).where(known, None)

@@ -1,5 +1,7 @@
 """A table of the user's own: what is read, what is rejected, and what the errors say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -291,3 +293,20 @@ def test_whole_numbers_beside_a_gap_keep_all_their_digits(shop, tmp_path):
     table.to_parquet(tmp_path / "my.parquet")
     read = open_catalogue(tmp_path / "my.parquet", images="photos", labels="sku")
     assert read.table["sku"].tolist() == [str(large), None, *map(str, range(6))]
+
+
+def test_a_question_mark_beside_others_leaves_the_rest_unknown(shop, tmp_path):
+    shop()
+    said = ["a;b", "b", "c;?", "?", "", ";", "?a;b", "c"]
+    frame = pd.DataFrame({"image": PHOTOS, "one": said, "two": ["x", "?", *["y"] * 6]})
+    frame.to_csv(tmp_path / "my.csv", index=False)
+    whole = open_catalogue(tmp_path / "my.csv", images="photos", attributes="one").task("attributes", minimum=1)
+    rows = open_catalogue(tmp_path / "my.csv", images="photos", attributes="one").table
+    assert replace(whole, classes=("a", "b", "c")).encode(rows).tolist() == [
+        [1, 1, 0], [0, 1, 0], [-1, -1, 1], [-1] * 3, [-1] * 3, [0] * 3, [-1, 1, 0], [0, 0, 1]
+    ]  # fmt: skip
+    several = open_catalogue(tmp_path / "my.csv", images="photos", attributes=["one", "two"])
+    classes = ("one:a", "one:b", "one:c", "two:x", "two:y")
+    assert replace(several.task("attributes"), classes=classes, groups=()).encode(several.table)[:4].tolist() == [
+        [1, 1, 0, 1, 0], [0, 1, 0, -1, -1], [-1, -1, 1, 0, 1], [-1, -1, -1, 0, 1]
+    ]  # fmt: skip
