@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from ..data.decoding import BadImage
 from ..machine.files import write_atomically, write_json
 from ..machine.hardware import Arithmetic, describe
+from ..training.settings import CHECKED, Count
 from .photos import named_photos
 from .tagging import EMBEDDINGS, TAGS, Rules, Tagger
 
@@ -26,24 +29,18 @@ class BulkError(ValueError):
     """A job that cannot go on; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class BulkOptions(Rules):
     """How a folder is tagged: ``top`` and ``threshold`` as in ``Tagger.tag``; ``batch_size`` photos at a time, of which
     about ``shard_size`` are in memory, written together, or lost by a stop; ``engine`` ``"local"``: this process, with
     all cores or the GPU, ``"ray"``: ``workers`` processes, see ``scale``. Raises ``ValueError`` for other values."""
 
-    batch_size: int = 128
-    shard_size: int = 1024
-    engine: str = "local"
-    workers: int = 1
+    batch_size: Count = 128
+    shard_size: Count = 1024
+    engine: Literal["local", "ray"] = "local"
+    workers: Count = 1
 
     def __post_init__(self):
-        super().__post_init__()
-        if self.engine not in ("local", "ray"):
-            raise ValueError(f"engine {self.engine!r} is not one of local, ray")
-        for name in ("batch_size", "shard_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.engine == "local" and self.workers > 1:
             raise ValueError("the local engine is one process, which uses all cores; several workers need engine 'ray'")
 

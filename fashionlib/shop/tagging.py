@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from ..data.decoding import BadImage
 from ..machine.progress import progress
 from ..models import MultitaskModel
 from ..tasks import MultiLabel, Similarity, Task
 from ..training.checkpoints import load_model, model_id
+from ..training.settings import CHECKED, Count
 from .photos import decoded, named_photos
 
 TEXT, NUMBER = pa.string(), pa.float32()
@@ -30,19 +33,13 @@ EMBEDDINGS = pa.schema([("image", TEXT), ("embedding", pa.list_(NUMBER)), ("erro
 Tables = tuple[pd.DataFrame | None, pd.DataFrame | None]  # tags and embeddings, those that are asked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Rules:
     """What is said of a photo: the ``top`` most probable classes, and of several that may apply, those of a probability
     from ``threshold`` on. Raises ``ValueError`` for what makes no sense."""
 
-    top: int = 3
-    threshold: float = 0.5
-
-    def __post_init__(self):
-        if self.top < 1:
-            raise ValueError(f"top must be at least 1, not {self.top}")
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold is a probability between 0 and 1, not {self.threshold}")
+    top: Count = 3
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 class Tagger:

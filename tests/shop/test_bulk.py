@@ -447,13 +447,13 @@ def test_a_wrong_argument_is_named_and_leaves_nothing_behind(model, photos, tmp_
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (dict(engine="dask"), "'dask' is not one of local, ray"),
+        (dict(engine="dask"), "engine\n"),
         (dict(workers=2), "several workers need engine 'ray'"),
-        (dict(workers=0, engine="ray"), "workers must be at least 1"),
-        (dict(shard_size=0), "shard_size must be at least 1"),
-        (dict(batch_size=0), "batch_size must be at least 1"),
-        (dict(top=0), "top must be at least 1"),
-        (dict(threshold=1.5), "threshold is a probability"),
+        (dict(workers=0, engine="ray"), "workers\n"),
+        (dict(shard_size=0), "shard_size\n"),
+        (dict(batch_size=0), "batch_size\n"),
+        (dict(top=0), "top\n"),
+        (dict(threshold=1.5), "threshold\n"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, named):
