@@ -72,7 +72,7 @@ class Tagger:
         Hierarchy is a label: that of the most probable path. For a MultiLabel task, ``label`` joins all classes from
         ``threshold`` on with ``;``, and ``confidence`` is the lowest among them; if there is none, ``""`` and 1 minus
         the highest. Raises ``ValueError`` for a model without labels, and as ``photos.named_photos``."""
-        parts = self.stream(photos, Rules(top, threshold), False, batch_size, "tag")
+        parts = self.stream(photos, Rules(top=top, threshold=threshold), False, batch_size, "tag")
         return pd.concat([_frame([], TAGS), *(tags for tags, _ in parts)], ignore_index=True)
 
     def embed(self, photos, batch_size: int = 128) -> pd.DataFrame:
@@ -83,8 +83,8 @@ class Tagger:
     def stream(self, photos, rules: Rules | None, embeddings=False, batch_size=128, what="") -> Iterator[Tables]:
         """The tables of ``tag``, if there are ``rules``, and of ``embed``, with ``embeddings``, for ``batch_size``
         photos at a time, from one pass: for more than fit into memory. ``what`` names a progress bar."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is a whole number from 1 on, not {batch_size!r}")
         if not self.tasks and not embeddings:
             raise ValueError(f"the model has no task with labels (it has {', '.join(self.model.tasks)}); use embed")
         named, total = named_photos(photos)
