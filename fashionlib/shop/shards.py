@@ -18,7 +18,8 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from ..data.decoding import BadImage
 from ..machine.files import write_atomically, write_json
 from ..machine.hardware import Arithmetic, describe
-from ..training.settings import CHECKED, Count
+from ..tasks.base import CHECKED
+from ..training.settings import Count
 from .photos import named_photos
 from .tagging import EMBEDDINGS, TAGS, Rules, Tagger
 

@@ -19,8 +19,9 @@ from ..data.decoding import BadImage
 from ..machine.progress import progress
 from ..models import MultitaskModel
 from ..tasks import MultiLabel, Similarity, Task
+from ..tasks.base import CHECKED
 from ..training.checkpoints import load_model, model_id
-from ..training.settings import CHECKED, Count
+from ..training.settings import Count
 from .photos import decoded, named_photos
 
 TEXT, NUMBER = pa.string(), pa.float32()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import fields
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+CHECKED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # 8.0 is no whole number, "1e-3" no number
+Names = Annotated[tuple[str, ...], Field(strict=False)]  # a list will do
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=CHECKED)
 class Task:
     """Base of all tasks.
 

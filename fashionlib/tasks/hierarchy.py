@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..metrics.classification import classification_scores
-from .base import Task, log_probabilities
+from .base import CHECKED, Names, Task, log_probabilities
 from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Hierarchy(Task):
     """A taxonomy such as master category > sub-category > article type.
 
@@ -23,7 +24,7 @@ class Hierarchy(Task):
     The loss is the sum over levels of the cross-entropy, each masked by itself.
     """
 
-    levels: tuple[str, ...] = ()
+    levels: Names = ()
     paths: tuple[tuple[str, ...], ...] = ()
     evaluated: bool = True
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..metrics.attributes import mean_average_precision
-from .base import Task, log_probabilities
+from .base import CHECKED, Names, Task, log_probabilities
 from .labels import MISSING, Labels
 
-LOSSES = ("bce", "asymmetric")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class MultiLabel(Task):
     """Any number of classes per image; trained with binary cross-entropy or the asymmetric loss.
 
@@ -39,17 +38,15 @@ class MultiLabel(Task):
 
     multi: ClassVar[bool] = True
 
-    classes: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
+    classes: Names = ()
+    groups: Names = ()
     evaluated: bool = True
     minimum: int = 1
     balance: float = 0.0
     positive_weights: tuple[float, ...] = ()
-    loss_function: str = "bce"
+    loss_function: Literal["bce", "asymmetric"] = "bce"
 
     def __post_init__(self):
-        if self.loss_function not in LOSSES:
-            raise ValueError(f"task {self.name!r}: loss_function {self.loss_function!r} is not among {LOSSES}")
         if self.balance and self.loss_function != "bce":
             raise ValueError(f"task {self.name!r}: balance is for the loss 'bce'; 'asymmetric' has its own")
         if self.groups and len(self.groups) != len(self.classes):

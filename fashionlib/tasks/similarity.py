@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..metrics.ranking import rank
-from .base import Task
+from .base import CHECKED, Names, Task
 from .labels import found_classes
 
-LOSSES = ("triplet", "multi-similarity", "proxy-anchor")
-MINING = ("batch-hard", "semi-hard")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Similarity(Task):
     """Images of one item lie close together in a unit-length embedding; losses and miners are those of
     pytorch-metric-learning.
@@ -33,17 +33,12 @@ class Similarity(Task):
     items: of the training table, learned for proxies only.
     """
 
-    dimension: int = 128
-    margin: float = 0.2
+    dimension: Annotated[int, Field(ge=1)] = 128
+    margin: Annotated[float, Field(gt=0)] = 0.2
     evaluated: bool = True
-    loss_function: str = "triplet"
-    mining: str = "batch-hard"
-    items: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        for name, known in {"loss_function": LOSSES, "mining": MINING}.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"task {self.name!r}: {name} {getattr(self, name)!r} is not among {known}")
+    loss_function: Literal["triplet", "multi-similarity", "proxy-anchor"] = "triplet"
+    mining: Literal["batch-hard", "semi-hard"] = "batch-hard"
+    items: Names = ()
 
     def learn(self, train):
         if self.loss_function != "proxy-anchor":

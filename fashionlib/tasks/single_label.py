@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..metrics.classification import classification_scores
-from .base import Task, log_probabilities
+from .base import CHECKED, Names, Task, log_probabilities
 from .labels import Labels, encode_labels, found_classes, known
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class SingleLabel(Task):
     """One class per image; trained with cross-entropy. Classes that are given stay as they are, empty ones too; else
     they are those of the training table. ``balance`` weighs classes in the loss by (their share)^-balance: 0 not at
     all, 1 so that all count the same however rare; the weights are learned with the classes."""
 
-    classes: tuple[str, ...] = ()
+    classes: Names = ()
     evaluated: bool = True
     balance: float = 0.0
     class_weights: tuple[float, ...] = ()

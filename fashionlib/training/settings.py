@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-CHECKED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # 8.0 is no whole number, "1e-3" no number
+from ..tasks.base import CHECKED
+
 Whole = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]

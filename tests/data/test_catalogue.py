@@ -199,7 +199,7 @@ def test_a_task_with_changed_fields_learns_its_classes_again():
     assert given.task("colour", balance=0.5).classes == ("red", "none", "blue")
     with pytest.raises(CatalogueError, match=all_of("shop", "no class to learn in column 'words'", "'minimum': 4")):
         shop.task("words", minimum=4)
-    with pytest.raises(TypeError, match="minimum"):
+    with pytest.raises(ValueError, match="minimum"):
         shop.task("colour", minimum=2)
 
 
