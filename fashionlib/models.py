@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from .machine.hardware import Arithmetic, candidates, fastest
 from .tasks import Similarity, Task, task_from_dict
 
 TRUNK_DROPOUT = 0.3
+MAX_SIDE = 4096  # pixels
 MEASURED: dict[str, Arithmetic] = {}  # what is fastest, by network, device and threads
 
 
@@ -54,15 +56,17 @@ class MultitaskModel(nn.Module):
         trunk: Sequence[int] = (),
     ):
         super().__init__()
-        if not tasks:
-            raise ValueError("a model needs at least one task")
+        if not tasks or len({task.name for task in tasks}) < len(tasks):
+            raise ValueError(f"a model needs tasks of different names, not {[task.name for task in tasks]}")
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
         _check_labels(tasks)
         for pair in (size, input_size or size):
-            if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
-                raise ValueError(f"a size is (width, height) in whole pixels, not {pair!r}")
+            if np.shape(pair) != (2,) or not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in pair):
+                raise ValueError(f"a size is (width, height) in whole pixels up to {MAX_SIDE}, not {pair!r}")
+        if not 0 <= drop_path < 1 or np.ndim(trunk) != 1 or not all(isinstance(w, int) and w > 0 for w in trunk):
+            raise ValueError(f"drop_path is a rate below 1, trunk a list of widths; not {drop_path!r} and {trunk!r}")
         self.tasks = {task.name: task for task in tasks}
         self.temperatures: dict[str, float] = {}
         self.arithmetic: Arithmetic | None = None

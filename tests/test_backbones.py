@@ -92,7 +92,7 @@ def test_weights_of_torchvision_as_trainers_save_them(torchvision_resnet, tmp_pa
     [
         (lambda s: {k: v for k, v in s.items() if k != "layer1.0.conv1.weight"}, "it lacks layer1.0.conv1.weight"),
         (lambda s: s | {"layer9.weight": torch.zeros(1)}, "it has layer9.weight"),
-        (lambda s: s | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, "of another shape conv1.weight"),
+        (lambda s: s | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, "of other kind conv1.weight"),
         (lambda s: s | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)}, "not finite, the first in conv1.weight"),
         (lambda s: {}, "holds no weights"),
         (lambda s: {"epoch": 3}, "holds no weights"),

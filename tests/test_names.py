@@ -18,7 +18,7 @@ def test_a_task_name_that_would_be_ambiguous_is_refused(name):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("optimizer", "adam"), ("schedule", "step"), ("precision", "fp16"), ("epochs", 0), ("batch_size", -1),
+        ("optimizer", "adam"), ("precision", "fp16"), ("epochs", 0), ("batch_size", -1),
         ("learning_rate", 0), ("label_smoothing", 1.5), ("ema_decay", -0.1), ("flip", 2), ("shift", -1),
         ("workers", -2), ("weight_decay", -1e-4),
         ("seed", -1), ("loss_weights", "equal"),

@@ -136,13 +136,7 @@ class Catalogue:
             rows = np.asarray(split)
             if rows.dtype == bool and rows.shape == (len(self),):
                 return np.flatnonzero(rows)
-            fits = (
-                rows.dtype.kind in "iu"
-                and rows.ndim == 1
-                and 0 <= rows.min(initial=0)
-                and rows.max(initial=0) < len(self)
-            )
-            if len(rows) and not fits:
+            if rows.ndim != 1 or len(rows) and (rows.dtype.kind not in "iu" or not set(rows) <= set(range(len(self)))):
                 said = f"{rows.dtype} of the shape {rows.shape}"
                 raise CatalogueError(f"{self.name}: rows are numbers below {len(self)}, or a mask of all, not {said}")
             return rows.astype(np.int64)
@@ -167,6 +161,7 @@ class Catalogue:
 
     def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> Catalogue:
         """A copy without some rows, which are listed with their reasons in ``rejected``."""
+        rows = self.rows(rows)
         gone = self.table.loc[rows].assign(source=source, row=rows, reason=reasons)[list(REJECTED)]
         rejected = pd.concat([self.rejected, gone], ignore_index=True) if len(self.rejected) else gone
         return self._copy(self.table.drop(index=rows), rejected=rejected)

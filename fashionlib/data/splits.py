@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
+from ..cells import group_numbers
+
 SHARE = 0.15  # of the rows for validation, and again for the test
 RARE = 7  # from that many examples on, 70/15/15 leaves at least one for each part
 
@@ -71,9 +73,3 @@ def grouped_split(groups: Sequence, strata: Sequence[str], seed: int = 42) -> np
         texts = ", ".join(f"{name} {share:.1%}" for name, share in reached.items())
         warnings.warn(f"few or large groups: not 70/15/15 of the rows, but {texts}", stacklevel=2)
     return split.to_numpy(dtype=object)
-
-
-def group_numbers(groups: Sequence) -> np.ndarray:
-    """Groups (N,) as numbers from 0 in the order of their first rows; each missing one is a group by itself."""
-    codes = pd.factorize(pd.Series(groups).to_numpy())[0]
-    return pd.factorize(np.where(codes < 0, len(codes) + np.arange(len(codes)), codes))[0]

@@ -53,6 +53,8 @@ def outcomes(
     many-label task map, and micro_f1 and macro_f1 where it has ``thresholds`` (C,), chosen on validation images.
     Images whose label is missing do not count; a class that training never saw counts as an error."""
     found = {}
+    if strange := set(thresholds or ()) - set(predictions.tasks):
+        raise ValueError(f"thresholds are of {min(strange)!r}; there are {', '.join(predictions.tasks)}")
     for label, (predicted, target) in predictions.labels().items():
         probabilities, index, truth = known(predicted, target)
         values = {"accuracy": index == truth} | {f"top{k}_accuracy": in_top_k(probabilities, truth, k) for k in ks}
@@ -71,7 +73,7 @@ def outcomes(
 
 def exact_match(predictions: Predictions, labels: Sequence[str]) -> Outcome:
     """Of several labels together: exact_match, the share of images with all of them right among those that have all."""
-    found = [predictions.labels()[name] for name in labels]
+    found = [predictions.labels()[name] for name in labels if predictions.classes(name)]
     complete = np.all([target != MISSING for _, target in found], axis=0)
     right = np.all([predicted.index == target for predicted, target in found], axis=0)
     return _of_means({"exact_match": right[complete]}, _groups(predictions)[complete])

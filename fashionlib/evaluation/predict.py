@@ -48,8 +48,11 @@ class Predictions:
         return result
 
     def classes(self, label: str) -> tuple[str, ...]:
-        """The classes of a label of an evaluated task."""
-        return next(task.labels[label] for task in self.tasks.values() if task.evaluated and label in task.labels)
+        """The classes of a label of an evaluated task. Raises ``ValueError`` if there is none of that name."""
+        known = {name: of for task in self.tasks.values() if task.evaluated for name, of in task.labels.items()}
+        if label not in known:
+            raise ValueError(f"there is no label {label!r} in these predictions; there are {', '.join(known)}")
+        return known[label]
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """The metrics of every evaluated task, as the task defines them."""
@@ -75,7 +78,10 @@ def predict(
     Tasks that the catalogue lacks are not asked; of the others those named by ``tasks``, or all but auxiliary ones.
     Several processes divide the images among them: all must call it."""
     rows = data.catalogue.rows(split)
-    wanted = {n: t for n, t in _tasks_of(model, data).items() if (t.evaluated if tasks is None else n in tasks)}
+    names = [t.name for t in model.tasks.values() if t.evaluated] if tasks is None else list(np.atleast_1d(tasks))
+    if strange := [name for name in names if name not in model.tasks]:
+        raise ValueError(f"the model has no task {strange[0]!r}; it has {', '.join(model.tasks)}")
+    wanted = {name: task for name, task in _tasks_of(model, data).items() if name in names}
 
     def activations(views: list[Tensor]) -> dict[str, Tensor]:
         outputs = [model(view) for view in views]

@@ -52,7 +52,7 @@ def run_once(function: Callable[[], T]) -> T:
     return result[0]
 
 
-def same_everywhere(value: object, what: str) -> None:
+def agree(value: object, what: str) -> None:
     """Raises ``RuntimeError`` in a process that has another value than the main one: they would train apart."""
     if run_once(lambda: value) != value:
         raise RuntimeError(f"process {process_number()} and the main process differ in {what}")

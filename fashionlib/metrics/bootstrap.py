@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from ..cells import group_numbers
+
 
 def resamples(groups: np.ndarray, repeats: int, seed: int = 0) -> Iterator[np.ndarray]:
     """How often each row (N,) is drawn, one resample at a time. Rows of one group are drawn together (cluster
     bootstrap; Davison and Hinkley, 1997, section 3.8): images of one item are hard or easy together."""
-    found, number = np.unique(groups, return_inverse=True)
-    rng, n = np.random.default_rng(seed), len(found)
+    number = group_numbers(groups)
+    rng, n = np.random.default_rng(seed), number.max(initial=-1) + 1
     for _ in range(repeats):
         yield np.bincount(rng.integers(0, n, n), minlength=n)[number]
 

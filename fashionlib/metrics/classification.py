@@ -36,4 +36,4 @@ def calibration_curve(
     groups = pd.DataFrame({"confidence": confidence, "accuracy": np.asarray(correct, float)}).groupby(number)
     mean, accuracy = groups.mean().to_numpy().T
     share = groups.size().to_numpy() / len(number)
-    return mean, accuracy, share, float((share * np.abs(mean - accuracy)).sum())
+    return mean, accuracy, share, float((share * np.abs(mean - accuracy)).sum()) if len(number) else float("nan")

@@ -66,7 +66,7 @@ def rank(
     queries, gallery = _unit("queries", queries, query_numbers), _unit("gallery", gallery, gallery_numbers)
     if queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery has {gallery.shape[1]}")
-    if not (ks := tuple(ks)) or min(ks) < 1:
+    if not (ks := tuple(np.atleast_1d(ks).tolist())) or not all(isinstance(k, int) and k > 0 for k in ks):
         raise ValueError(f"ks is {ks}; it needs numbers from 1 on")
     order = np.argsort(gallery_numbers, kind="stable")
     starts, stops = (np.searchsorted(gallery_numbers[order], query_numbers, side) for side in ("left", "right"))
@@ -126,10 +126,11 @@ def _numbers(*items: Sequence) -> list[np.ndarray]:
 
 def _unit(name: str, embeddings: np.ndarray, numbers: np.ndarray) -> torch.Tensor:
     """Embeddings (N, D) as unit-length float32, checked."""
-    embeddings = np.asarray(embeddings)
+    embeddings = np.asarray(embeddings.detach().double().cpu() if torch.is_tensor(embeddings) else embeddings, float)
     if embeddings.ndim != 2 or len(embeddings) != len(numbers) or len(numbers) == 0:
         raise ValueError(f"{name}: N items and embeddings (N, D) are needed, not {len(numbers)}, {embeddings.shape}")
     bad = ~np.isfinite(embeddings).all(1)
     if bad.any():
         raise ValueError(f"{name}: {bad.sum():,} embeddings are not finite, the first in row {bad.argmax()}")
-    return F.normalize(torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)), dim=1)
+    largest = np.abs(embeddings).max(1, keepdims=True)  # a direction does not depend on its length
+    return F.normalize(torch.from_numpy((embeddings / np.where(largest > 0, largest, 1)).astype(np.float32)), dim=1)

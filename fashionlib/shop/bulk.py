@@ -3,10 +3,9 @@ of that file."""
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from glob import escape
@@ -101,7 +100,7 @@ def tag_folder(
             check_outputs(outputs, overwrite)  # they may have come in the meantime
             join(job, shards, outputs, known | summary)
         if not summary["may_pass"]:
-            shutil.rmtree(job.folder, ignore_errors=True)
+            _tidy(job)
     reused, tagged, seconds = len(shards) - len(pending), count(pending), time.monotonic() - began
     return BulkReport(Path(out), **summary, shards=len(shards), reused=reused, tagged=tagged, seconds=seconds)
 
@@ -127,8 +126,17 @@ def _locked(job: Job, shards: list[Shard]) -> Iterator[None]:
         raise
     finally:
         if not any(job.folder.glob("*.parquet")):
-            shutil.rmtree(job.folder, ignore_errors=True)
+            _tidy(job)
         lock.release()
+
+
+def _tidy(job: Job) -> None:
+    """Remove the folder of a job with what jobs write into it; what others have put there stays."""
+    for pattern in ("*.tags.parquet", "*.embeddings.parquet", ".*.part", "*.json", "*.lock", "lock"):
+        for path in job.folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        job.folder.rmdir()
 
 
 def _pending(job: Job, shards: list[Shard]) -> list[Shard]:
@@ -168,7 +176,8 @@ def check_outputs(outputs: dict[str, Path], overwrite: bool) -> None:
             raise ValueError(f"{path}: the ending decides the format; let it be one of {', '.join(WRITERS)}")
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is a folder, or no file; name another")
-        if path.exists() and not overwrite and facts_of(path).get("holds") != holds:
+        others = path.exists() or (path.suffix.lower() != ".parquet" and _beside(path).exists())
+        if others and not overwrite and facts_of(path).get("holds") != holds:
             what = f"is there already and is no result of an earlier job with {holds}, or was changed since"
             raise BulkError(f"{path} {what}; name another file, or let it be replaced (overwrite=True, --overwrite)")
 

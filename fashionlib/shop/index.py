@@ -24,12 +24,14 @@ def open_index(
     if where is None:
         return ExactIndex(*layout)
     scheme, _, rest = str(where).rpartition("://")
+    if not rest.strip():
+        raise ValueError(f"{str(where)!r} names no place for an index")
     if scheme in ("http", "https"):
         from .index_milvus import MilvusIndex
 
         return MilvusIndex(str(where), token, collection, *layout)
-    if scheme not in ("", "s3", "gs", "az") or not scheme and re.fullmatch(r"[\w.-]+:\d+", rest):
-        raise ValueError(f"{where} is no folder or object store (s3://...); a Milvus server is http://{rest}")
+    if scheme not in ("", "s3", "gs", "az") or not scheme and re.fullmatch(r"[^/]*:\d+/?", rest):
+        raise ValueError(f"{where} is no folder or object store (s3://...); a Milvus server is http://host:port")
     if token:
         raise ValueError(f"{where}: a token is for a Milvus server, http://...")
     from .index_lance import LanceIndex

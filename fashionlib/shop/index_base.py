@@ -78,9 +78,9 @@ class Index(AbstractContextManager):
         1), id, similarity (cosine) and the attributes. ``where`` names what the items must have, every attribute one
         value or any of a list: ``{"gender": "Women", "baseColour": ["Red", "Maroon"]}``. Raises ``ValueError`` for
         embeddings that do not fit and an attribute that the index does not have."""
-        if k < 1:
-            raise ValueError(f"k is {k}; ask for at least 1")
-        wanted = {name: [value] if isinstance(value, str) else list(value) for name, value in (where or {}).items()}
+        if not isinstance(k, int) or k < 1:
+            raise ValueError(f"k is {k!r}; it is a whole number from 1 on")
+        wanted = {name: list(np.atleast_1d(np.asarray(values, object))) for name, values in (where or {}).items()}
         if unknown := [name for name in wanted if name not in self.attributes]:
             raise ValueError(f"where: no attribute {unknown[0]}; the index has {', '.join(self.attributes) or 'none'}")
         for name, values in wanted.items():

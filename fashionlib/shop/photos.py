@@ -37,7 +37,7 @@ def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | 
             raise FileNotFoundError(f"photos: there is no file or folder {photos}")
     if _is_photo(photos) or getattr(photos, "ndim", None) == 3:
         photos = [photos]
-    if not isinstance(photos, Iterable):
+    if not isinstance(photos, Iterable) or hasattr(photos, "keys"):  # a dict or a table would give its keys
         raise TypeError(f"photos: a {type(photos).__name__} is no folder, no photo and no list of photos")
     return _named(photos), len(photos) if hasattr(photos, "__len__") else None
 
@@ -75,14 +75,22 @@ def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.
         if isinstance(photo, str | Path):
             photo = read_image(photo, name)
         elif hasattr(photo, "read"):
-            photo = photo.read(MAX_BYTES)
+            photo = _read(photo, name)
         return fit_to(Image.fromarray(photo) if isinstance(photo, np.ndarray) else decode(photo, name), size)
     except BadImage as error:
         return error
     except MemoryError:
         return BadImage(f"{name}: not enough memory to read it; make it smaller{MAY_PASS}")
-    except (OSError, ValueError) as error:  # it is closed, or open as text
-        return BadImage(f"{name}: an open file that gives no bytes ({error}); open it with mode 'rb'")
+
+
+def _read(file: BinaryIO, name: str) -> bytes:
+    data = b""
+    try:
+        while len(data) < MAX_BYTES and (more := file.read(MAX_BYTES - len(data))):  # a pipe gives a part at a time
+            data += more
+    except Exception as error:  # it is closed, or open as text, or no file at all
+        raise BadImage(f"{name}: an open file that gives no bytes ({error}); open it with mode 'rb'") from None
+    return data
 
 
 def _is_photo(value: object) -> bool:

@@ -50,8 +50,8 @@ def plant_errors(
     single class or without a ``parent``, and if too few rows can be changed.
     """
     catalogue, column = data.catalogue, data.catalogue.column(label)
-    if not kinds or set(kinds) - set(KINDS):
-        raise ValueError(f"kinds is {kinds!r}; there are {', '.join(KINDS)}")
+    if not kinds or set(kinds) - set(KINDS) or not 0 <= share <= 1:
+        raise ValueError(f"kinds is {kinds!r}, of {', '.join(KINDS)}, and share {share!r}, of 0 to 1")
     labelled = column.dropna()
     if labelled.nunique() < 2:
         raise ValueError(f"{catalogue.name}: label {label!r} has {labelled.nunique()} class; no other can be planted")

@@ -20,7 +20,7 @@ def open_catalogue(name: str | Path, root: str | Path | None = None, **options) 
     Raises ``CatalogueError`` if the data is not there or does not fit, ``ValueError`` for an unknown name or a dataset
     whose reader is not in this copy of the library, ``TypeError`` for an unknown option.
     """
-    if name in DATASETS:
+    if isinstance(name, str) and name in DATASETS:
         if root is None:
             raise ValueError(f"open_catalogue({name!r}, root): root is needed, the folder that holds the data")
         try:

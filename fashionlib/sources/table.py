@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..cells import as_text, parts
+from ..cells import as_text, parts, plain
 from ..data.catalogue import REJECTED, SPLITS, Catalogue, CatalogueError
 from ..data.files import stays_inside
 from ..data.images import FolderImages
@@ -93,7 +93,7 @@ def fault(folder: Path, location: str, path: str) -> str | None:
     if not stays_inside(folder, location):
         kind = "link" if (folder / location).is_symlink() else "path"
         return f"the {kind} {path!r} leaves the folder {folder}"
-    return None if (folder / location).is_file() else f"no file {path!r} in {folder}"
+    return None if os.path.isfile(folder / location) else f"no file {path!r} in {folder}"
 
 
 def nothing_left(what: str, rejected: pd.DataFrame) -> CatalogueError:
@@ -128,8 +128,8 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:
     """By Python's own parser: that of pandas drops rows of too many fields, and fills those of too few."""
     try:
         reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
-        header = [name.strip() for name in next(reader, [])]
-        rows = {number: fields for number, fields in enumerate(reader, start=2) if fields}  # no blank lines
+        header = [plain(name) for name in next(filter(None, reader), [])]  # no blank lines
+        rows = {number: fields for number, fields in enumerate(reader, start=reader.line_num + 1) if fields}
     except csv.Error as error:
         raise CatalogueError(
             f"{path}: not a CSV at or before line {reader.line_num} ({error}); a lone quote?"
@@ -150,9 +150,10 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, list, dict]:
         types = {field.name: str(field.type) for field in pq.read_schema(path)}
         nested = {name: kind for name, kind in types.items() if re.match(".*(list|binary)|struct|map", kind)}
         table = pq.read_table(path, columns=[name for name in types if name not in nested])
-    except (pyarrow.ArrowException, OSError) as error:  # OSError: a damaged page
+        table.validate(full=True)
+        return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), [], nested  # the index, too
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # a damaged page, a date before all others
         raise CatalogueError(f"{path}: not a whole parquet file ({error})") from None
-    return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), [], nested  # an index is a column, too
 
 
 def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
@@ -161,7 +162,8 @@ def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
     for row, path in paths.items():
         path = None if pd.isna(path) else str(path).strip()
         for form in ("NFC", "NFD"):  # macOS writes é in two parts
-            if path and not (root / path).is_file() and (root / (other := unicodedata.normalize(form, path))).is_file():
+            other = unicodedata.normalize(form, path or "")
+            if path and not os.path.isfile(root / path) and os.path.isfile(root / other):
                 path = other
         location = path and os.path.relpath(root / path, root).replace(os.sep, "/")
         reason = fault(root, location, path) if path else "names no image"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from ..evaluation.calibration import LIMITS
 from ..machine.files import file_sha256, read_checkpoint, write_atomically
 from ..models import MultitaskModel, model_from_description
 
@@ -45,12 +45,12 @@ def load_model(path: str | Path) -> MultitaskModel:
         model = model_from_description(json.loads(content["model"]))
         model.load_state_dict(content["weights"])
         model.temperatures = {str(task): float(t) for task, t in json.loads(content["temperatures"]).items()}
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"model: {path} does not hold together ({str(error)[:300]})") from None
     if bad := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
         raise ValueError(f"model: {path} has weights that are not finite, the first in {bad[0]}")
-    if bad := {t: v for t, v in model.temperatures.items() if not (v > 0 and math.isfinite(v))}:
-        raise ValueError(f"model: {path} has temperatures {bad}; they must be above zero")
+    if bad := {t: v for t, v in model.temperatures.items() if not LIMITS[0] <= v <= LIMITS[1]}:
+        raise ValueError(f"model: {path} has temperatures {bad}; they lie between {LIMITS[0]} and {LIMITS[1]}")
     return model.eval()
 
 

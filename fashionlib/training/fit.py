@@ -19,14 +19,7 @@ from ..data.images import ImageData
 from ..evaluation.calibration import calibrate
 from ..evaluation.predict import predict
 from ..machine.hardware import Arithmetic, candidates, fastest
-from ..machine.processes import (
-    copy_from_main,
-    process_count,
-    process_number,
-    run_once,
-    same_everywhere,
-    start_accelerator,
-)
+from ..machine.processes import agree, copy_from_main, process_count, process_number, run_once, start_accelerator
 from ..machine.progress import progress
 from ..models import MultitaskModel
 from .augmentation import ShiftFlipErase
@@ -92,13 +85,13 @@ def fit(
     accelerator = start_accelerator()
     device, writes = accelerator.device, accelerator.is_main_process
     found = run.find_finished()
-    same_everywhere((run.fingerprint, found), "model, settings, data or what is in the run folder")
+    agree((run.fingerprint, found), "model, settings, data or what is in the run folder")
     if found:
         saved = load_model(run.model_path)
         model.load_state_dict(saved.state_dict())
         model.temperatures = saved.temperatures
         model.to(device).eval().compute_in(run.arithmetic())
-        return Run(model, run.history(), run.path, run.progress["seconds"], found=True)
+        return Run(model, pd.read_csv(run.path / "history.csv"), run.path, run.progress["seconds"], found=True)
 
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks)).to(device)
     batches = Batches(data, model.tasks.values())
@@ -119,7 +112,7 @@ def fit(
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)
         resumed = state.load_newest(run.checkpoints, stages)
-        same_everywhere((state.epoch, state.batch), f"checkpoints in {run.path}: it must be a folder that all see")
+        agree((state.epoch, state.batch), f"checkpoints in {run.path}: it must be a folder that all see")
         if writes:
             run.note(arithmetic=asdict(arithmetic))
             if resumed:
@@ -165,7 +158,7 @@ def fit(
             run.note(finished=True, seconds=state.seconds)
             run.checkpoints.clear()
         accelerator.wait_for_everyone()
-    return Run(model, run.history(), run.path, state.seconds, found=False)
+    return Run(model, pd.read_csv(run.path / "history.csv"), run.path, state.seconds, found=False)
 
 
 class TrainingStep(nn.Module):
@@ -212,7 +205,7 @@ def train_epoch(
                 noise = noise[share(noise, order.together, me, processes)]
             torch.manual_seed(int(rng.integers(2**62)))  # dropout, stochastic depth
             batch = send_to_device(batch, device, non_blocking=True)
-            rate = learning_rate_at(state.stage_epoch * len(order) + state.batch, steps, settings.schedule, peak)
+            rate = learning_rate_at(state.stage_epoch * len(order) + state.batch, steps, peak)
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["relative"]
             images = augment(batch.images, torch.from_numpy(noise))

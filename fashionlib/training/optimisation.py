@@ -82,9 +82,9 @@ def make_optimizer(
     return torch.optim.SGD(described, lr=learning_rate, momentum=0.9, nesterov=True, fused=True)
 
 
-def learning_rate_at(step: int, steps: int, schedule: str, peak: float) -> float:
-    """The schedule: ``onecycle`` rises linearly over the first quarter, both fall along a cosine to a thousandth."""
-    warm = 0.25 * steps if schedule == "onecycle" else 0
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """One cycle (Smith and Topin, 2019): up over the first quarter, then down along a cosine to a thousandth."""
+    warm = 0.25 * steps
     if step < warm:
         return peak * (0.04 + 0.96 * step / warm)
     share = (step - warm) / max(1.0, steps - warm)

@@ -175,13 +175,9 @@ class RunFolder:
         write_json(self.settings_path, facts | self.record)
 
     def write_history(self, rows: list[dict]) -> None:
-        """Write ``history.csv``, a row an epoch."""
+        """Write ``history.csv``, a row an epoch, from which a ``Run`` reads it."""
         text = pd.DataFrame(rows).to_csv(index=False)
         write_atomically(self.path / "history.csv", lambda file: file.write(text.encode()))
-
-    def history(self) -> pd.DataFrame:
-        """Read it."""
-        return pd.read_csv(self.path / "history.csv")
 
 
 def _describe(data: ImageData, model: MultitaskModel) -> dict:

@@ -31,8 +31,6 @@ class Settings:
     """Peak of the schedule; about 0.2 for SGD from scratch at batch 128, 0.001 for AdamW."""
     backbone_rate: Annotated[float, Field(ge=0)] = 1.0
     """The backbone's learning rate relative to the heads'; 0 freezes it, batch-norm statistics included."""
-    schedule: Literal["onecycle", "cosine"] = "onecycle"
-    """``"onecycle"`` (rise over a quarter, cosine fall; Smith and Topin, 2019) or ``"cosine"`` (fall only)."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     """On weight matrices and kernels; norms and biases have none."""
     label_smoothing: Share = 0.05

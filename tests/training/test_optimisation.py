@@ -15,28 +15,20 @@ NOTHING = LossWeights({}, ())
 NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def rates(schedule, steps=200, peak=0.2):
-    return np.array([learning_rate_at(step, steps, schedule, peak) for step in range(steps + 1)])
+def rates(steps=200, peak=0.2):
+    return np.array([learning_rate_at(step, steps, peak) for step in range(steps + 1)])
 
 
 def test_onecycle_rises_over_a_quarter_and_falls_to_a_thousandth():
-    rate = rates("onecycle")
+    rate = rates()
     assert rate.argmax() == 50 and rate.max() == pytest.approx(0.2)
     assert (np.diff(rate[:51]) > 0).all() and (np.diff(rate[50:]) < 0).all()
     assert rate[0] == pytest.approx(0.2 / 25) and rate[-1] == pytest.approx(0.2 / 1000)
     assert rate[125] == pytest.approx(0.2 * (0.001 + 0.999 / 2))  # half way down
 
 
-def test_cosine_only_falls():
-    rate = rates("cosine")
-    assert rate[0] == pytest.approx(0.2) and rate[-1] == pytest.approx(0.2 / 1000)
-    assert (np.diff(rate) < 0).all()
-    assert rate[50] == pytest.approx(0.2 * (0.001 + 0.999 * (1 + math.cos(math.pi / 4)) / 2))
-
-
-@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
-def test_a_run_of_one_step_has_a_learning_rate(schedule):
-    assert 0 < learning_rate_at(0, 1, schedule, 0.1) <= 0.1
+def test_a_run_of_one_step_has_a_learning_rate():
+    assert 0 < learning_rate_at(0, 1, 0.1) <= 0.1
 
 
 def test_weight_average_equals_a_plain_loop():
@@ -128,7 +120,7 @@ def test_a_stage_that_makes_no_sense_is_refused():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("epochs", 0), ("learning_rate", -1), ("flip", 1.5), ("optimizer", "lbfgs"), ("schedule", "step"), ("seed", -1)]
+    [("epochs", 0), ("learning_rate", -1), ("flip", 1.5), ("optimizer", "lbfgs"), ("seed", -1)]
     + [
         ("loss_weights", "kendall"),
         ("precision", "fp8"),
