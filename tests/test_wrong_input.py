@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fashionlib.cells import group_numbers
 from fashionlib.data.catalogue import CatalogueError
-from fashionlib.data.splits import group_numbers, grouped_split
+from fashionlib.data.splits import grouped_split
 from fashionlib.evaluation.outcomes import exact_match, outcomes
 from fashionlib.evaluation.predict import predict
 from fashionlib.evaluation.retrieval import embed

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..cells import group_numbers
 from ..data.catalogue import Catalogue
 from ..data.images import ImageData
-from ..data.splits import group_numbers
 from ..evaluation.predict import predict_once
 from ..machine.processes import is_main_process
 from ..metrics.bootstrap import percentile_interval, resampled_means

@@ -7,8 +7,9 @@ import os
 import numpy as np
 from PIL import Image
 
+from ..cells import group_numbers
 from ..data.images import ImageData
-from ..data.splits import group_numbers, grouped_split
+from ..data.splits import grouped_split
 from ..machine.files import write_atomically
 from ..machine.progress import progress
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashionlib.data.splits import group_numbers, grouped_split, random_split
+from fashionlib.cells import group_numbers
+from fashionlib.data.splits import grouped_split, random_split
 from fashionlib.shop.duplicates import join_groups
 
 PARTS = {"train": 0.70, "val": 0.15, "test": 0.15}
