@@ -21,7 +21,7 @@ from fashionlib.training.settings import Stage  # noqa: E402
 from tiny import SETTINGS, tiny_data, tiny_model, tiny_table  # noqa: E402
 
 TASKS = ("gender", "taxonomy", "words", "item")
-SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9)
+SHARED = replace(SETTINGS, batch_size=16, per_item=2, ema_decay=0.9, checkpoint_minutes=1e-9)
 STAGED = [Stage("labels", ("gender", "words")), Stage("all", epochs=2, sampler="mixed")]  # 4 and 8 steps an epoch
 NO_BATCH_NORM = [Stage("by the image", epochs=3)]
 

@@ -21,7 +21,8 @@ TABLES = {
     "04": {"query_and_gallery", "losses", "retrieval", "differences", "lines_only", "published", "ranking_speed"},
     "05": {"parameters", "variants", "test", "published"},
     "06": {"stages", "comparison", "contrasts", "inference"},
-    "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"},
+    "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
+    | {"without_siblings", "shipped"},
     "08": {"comparison", "full_size", "published", "training_time"},
     "09": {"tags", "calibration", "index", "tagging_speed", "judged", "planted", "suspects", "filled", "duplicates"},
 }
@@ -106,7 +107,7 @@ def test_columns_are_those_of_the_design(smoke, name):
 
 def test_manifest_names_every_artefact_and_nothing_else(smoke):
     manifest = json.loads((smoke / "manifest.json").read_text())
-    there = {str(p.relative_to(smoke)) for kind in ("tables", "figures") for p in (smoke / kind).iterdir()}
+    there = {str(p.relative_to(smoke)) for kind in ("tables", "figures", "models") for p in (smoke / kind).iterdir()}
     assert set(manifest["artefacts"]) == there
     for path, entry in manifest["artefacts"].items():
         assert entry["sha256"] == hashlib.sha256((smoke / path).read_bytes()).hexdigest()

@@ -122,6 +122,7 @@ def fit(
         def save() -> None:
             if writes:
                 run.checkpoints.save(state.step, state.to_dict())
+            state.saved = time.perf_counter()
 
         with closing(Tracker(run.path / "tensorboard", state.step)) if writes else nullcontext() as tracker:
             for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
@@ -141,7 +142,8 @@ def fit(
                     state.end_epoch(row, stage.epochs)
                     if writes:
                         run.write_history(state.history)
-                    save()
+                    if time.perf_counter() - state.saved > 60 * settings.checkpoint_minutes:
+                        save()
                     if tracker:
                         print(epoch_line(row, epochs, state.seconds), flush=True)
                         tracker.epoch(row, state.step)
@@ -178,18 +180,16 @@ def train_epoch(
     state: State, step: nn.Module, batches: Batches, order: Order, peak: float, save: Callable[[], None]
 ) -> dict[str, float]:
     """One pass over the training split, or what is left of it: mean losses, last learning rate, images seen, speed.
-
     ``step`` is a ``TrainingStep``, perhaps wrapped for several processes, of which each takes its share of every batch;
-    ``save`` is called every some minutes.
-    """
+    ``save`` is called when a checkpoint is due."""
     plain = getattr(step, "module", step)
     stage, settings, tasks = plain.stage, plain.settings, plain.tasks
     augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
     device, processes, me = state.model.mean.device, process_count(), process_number()
     steps = stage.epochs * len(order)
     sums = torch.tensor([state.losses.get(name, 0.0) for name in tasks], device=device)
-    began = saved = time.perf_counter()
-    before, first = state.seconds, state.batch
+    patience, first = 60 * settings.checkpoint_minutes, state.batch
+    began, before = time.perf_counter(), state.seconds
 
     def rows() -> Iterator[np.ndarray]:
         for batch in order.batches(state.epoch, first):
@@ -220,10 +220,9 @@ def train_epoch(
                 state.average.update_parameters(state.model)
             sums += torch.stack([losses[name].detach().float() for name in tasks])
             bar.update()
-            now = time.perf_counter()
-            if now - saved > 60 * settings.checkpoint_minutes and state.batch < len(order):
+            if time.perf_counter() - state.saved > patience and state.batch < len(order):
                 state.losses = dict(zip(tasks, sums.tolist(), strict=True))
-                state.seconds, saved = before + now - began, now
+                state.seconds = before + time.perf_counter() - began
                 save()
     means = sums / len(order)
     if processes > 1:

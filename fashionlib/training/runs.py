@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class State:
         self.optimizer: torch.optim.Optimizer | None = None
         self.losses: dict[str, float] = {}
         self.stage = self.stage_epoch = self.epoch = self.batch = self.step = 0
-        self.seconds = 0.0
+        self.seconds, self.saved = 0.0, time.perf_counter()
         self.history: list[dict] = []
         self._saved_optimizer: dict = {}
 

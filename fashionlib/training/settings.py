@@ -60,8 +60,8 @@ class Settings:
     """Of weights' order, shuffling, augmentation and dropout."""
     workers: Whole = 0
     """Processes that load batches; none are needed for cached pixels on a CPU."""
-    checkpoint_minutes: Positive = 10.0
-    """A checkpoint is written after each epoch, and within one after so many minutes."""
+    checkpoint_minutes: Positive = 5.0
+    """A checkpoint is written when so much time has passed, within an epoch too."""
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -64,7 +64,7 @@ def test_a_run_leaves_its_model_history_settings_and_no_checkpoints(finished, da
     assert record["data"]["images"] == {"train": 32, "val": 8, "test": 8}
     kinds = [task["kind"] for task in record["model"]["tasks"]]
     assert kinds == ["SingleLabel", "Hierarchy", "MultiLabel", "Similarity"]
-    assert not list((finished.run_dir / "checkpoints").iterdir())
+    assert not list((finished.run_dir / "checkpoints").glob("*"))
 
 
 def test_the_history_tells_what_the_saved_model_reaches(finished, data):
@@ -187,17 +187,6 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_written(data, 
 def test_an_empty_training_split_is_refused():
     with pytest.raises(CatalogueError, match="training split is empty"):
         tiny_data(tiny_table(train=0, val=20, test=20))
-
-
-def test_frozen_norms_keep_their_statistics_while_the_backbone_learns(data, tmp_path):
-    model = tiny_model(data, "gender", trunk=(16,))
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    run = fit(model, data, replace(SETTINGS, ema_decay=0), tmp_path / "run", [Stage("s", freeze_norms=True)])
-    after = run.model.state_dict()
-    statistics = [name for name in after if "running_" in name]
-    same = {name for name in statistics if torch.equal(after[name], before[name])}
-    assert same == {name for name in statistics if name.startswith("body.")} and len(same) < len(statistics)
-    assert not torch.equal(after["body.conv1.weight"], before["body.conv1.weight"])
 
 
 def test_one_head_learns_alone_and_the_trunk_stays_as_it_is(data, tmp_path):
