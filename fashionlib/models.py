@@ -19,6 +19,7 @@ from .tasks import Similarity, Task, task_from_dict
 
 TRUNK_DROPOUT = 0.3
 MAX_SIDE = 4096  # pixels
+LIMITS = (0.05, 20.0)  # of temperatures: where everything is right the best would be zero
 MEASURED: dict[str, Arithmetic] = {}  # what is fastest, by network, device and threads
 
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from ..data.images import ImageData
 from ..machine.processes import run_once
-from ..models import MultitaskModel
+from ..models import LIMITS, MultitaskModel
 from ..tasks import Task
 from .predict import Predictions, predict
 
-LIMITS = (0.05, 20.0)  # where everything is right the best temperature would be zero
 BLOCK = 4096  # rows at a time: hundreds of classes in double precision are large
 
 

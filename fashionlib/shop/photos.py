@@ -37,7 +37,7 @@ def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | 
             raise FileNotFoundError(f"photos: there is no file or folder {photos}")
     if _is_photo(photos) or getattr(photos, "ndim", None) == 3:
         photos = [photos]
-    if not isinstance(photos, Iterable) or hasattr(photos, "keys"):  # a dict or a table would give its keys
+    if not isinstance(photos, Iterable) or isinstance(photos, dict) or hasattr(photos, "columns"):  # or its keys
         raise TypeError(f"photos: a {type(photos).__name__} is no folder, no photo and no list of photos")
     return _named(photos), len(photos) if hasattr(photos, "__len__") else None
 

@@ -51,7 +51,7 @@ def plant_errors(
     """
     catalogue, column = data.catalogue, data.catalogue.column(label)
     if not kinds or set(kinds) - set(KINDS) or not 0 <= share <= 1:
-        raise ValueError(f"kinds is {kinds!r}, of {', '.join(KINDS)}, and share {share!r}, of 0 to 1")
+        raise ValueError(f"kinds is {kinds!r}; there are {', '.join(KINDS)}; share is {share!r}, of 0 to 1")
     labelled = column.dropna()
     if labelled.nunique() < 2:
         raise ValueError(f"{catalogue.name}: label {label!r} has {labelled.nunique()} class; no other can be planted")

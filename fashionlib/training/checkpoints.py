@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..evaluation.calibration import LIMITS
 from ..machine.files import file_sha256, read_checkpoint, write_atomically
-from ..models import MultitaskModel, model_from_description
+from ..models import LIMITS, MultitaskModel, model_from_description
 
 FORMAT = "fashionlib model 2"
 

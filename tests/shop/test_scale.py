@@ -75,7 +75,7 @@ def test_two_workers_write_what_one_process_does(runtime, study, workers, tmp_pa
     pd.testing.assert_frame_equal(read(tmp_path / "tags.parquet"), tags)
     pd.testing.assert_frame_equal(read(tmp_path / "e.parquet"), embeddings)
     assert sorted(os.listdir(tmp_path)) == ["e.parquet", "tags.parquet"]
-    said = capfd.readouterr().out.splitlines()  # what Ray says of itself is not there
+    said = capfd.readouterr().out.strip().splitlines()  # what Ray says of itself is not there
     assert said[0].startswith("26 images, 2 unreadable") and len(said) == 3
 
 

@@ -62,7 +62,7 @@ def test_planted_errors_are_wrong_and_nothing_else_changes():
     counts = {"any": 10, "sibling": 10}
     assert planted["kind"].value_counts().to_dict() == counts
     assert changed.catalogue.facts["planted"] == {"label": "article", "share": 0.2, "seed": 3, "rows": counts}
-    assert changed.pixels is data.pixels and changed.catalogue.fingerprint != data.catalogue.fingerprint
+    assert changed.pixels is data.pixels and changed.fingerprint() != data.fingerprint()
     pd.testing.assert_frame_equal(plant_errors(data, "article", share=0.2, seed=3)[1], planted)
     assert not plant_errors(data, "article", share=0.2, seed=4)[1].equals(planted)
 

@@ -250,7 +250,7 @@ def test_what_cannot_be_written_or_read_is_named(results, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"03_accuracy\.csv.*\./run_all\.sh demo --only 03"):
         results.read_table("03_accuracy")
     for bad in ("../x", "a/b", "", ".hidden"):
-        with pytest.raises(ValueError, match="use letters"):
+        with pytest.raises(ValueError, match="text of letters"):
             results.table(FRAME, bad)
     (tmp_path / "demo" / "manifest.json").write_text('{"notebooks": ')
     with pytest.raises(ValueError, match=r"manifest\.json is damaged.*--fresh"):
