@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..machine.files import write_atomically
 from ..machine.progress import progress
-from .catalogue import Catalogue, table_bytes
+from .catalogue import Catalogue
 from .decoding import MAX_PIXELS, MAY_PASS, BadImage, decode, fit_to
 from .files import all_files, printable, read_image, stays_inside
 
@@ -72,10 +72,9 @@ class ImageData:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     def fingerprint(self, columns: Sequence[str] | None = None) -> str:
-        """SHA-256 of images, their size and order, split, and labels: of all columns or of the given ones."""
-        table = self.catalogue.table if columns is None else self.catalogue.table[["image", "split", *columns]]
-        images = f"{self.catalogue.image_fingerprint} {self.size} {CACHE_VERSION}"
-        return hashlib.sha256(images.encode() + table_bytes(table)).hexdigest()
+        """That of the catalogue (see there), of the images' size, and of the way they were decoded."""
+        whole = f"{self.catalogue.fingerprint(columns)} {self.size} {CACHE_VERSION}"
+        return hashlib.sha256(whole.encode()).hexdigest()
 
     def fetch(self, rows: np.ndarray) -> torch.Tensor:
         """The pixels of some rows: uint8 (B, H, W, 3)."""

@@ -22,8 +22,7 @@ def infer(
     """``compute`` on every batch of some rows, its tensors (B, ...) by name joined to float32 arrays (N, ...).
 
     It is given a list: the batch as uint8 (B, H, W, 3) on the model's device, and with ``mirror`` its mirror images;
-    the model is in evaluation mode, without gradients. Several processes divide the rows: all must call it.
-    """
+    the model is in evaluation mode, without gradients. Several processes divide the rows: all must call it."""
     if not len(rows):
         raise ValueError(f"{data.catalogue.name}: no row is asked for")
     rows = np.array_split(rows, process_count())[process_number()]

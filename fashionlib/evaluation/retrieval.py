@@ -18,8 +18,7 @@ def query_and_gallery(catalogue: Catalogue, split: str = "test") -> tuple[np.nda
 
     For the test, a dataset's own query and gallery are used where it has them. Elsewhere every image of the split asks
     all others of it ("leave one out"), images of other items and of none among them. Raises ``CatalogueError`` if no
-    item has two images in the split.
-    """
+    item has two images in the split."""
     if split == "test" and {"query", "gallery"} <= set(catalogue.table["split"]):
         return catalogue.rows("query"), catalogue.rows("gallery"), False
     rows = catalogue.rows(split)

@@ -80,8 +80,7 @@ def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("t
     """The order that the stage or the settings ask for, over the catalogues that have a task of the stage; with the
     sampler ``"mixed"`` of the model, so that stages in which other losses count see the same images. Raises
     ``ValueError`` if the stage lacks the labels that the order needs, no training image has a label of a task, or a
-    batch cannot be divided among the processes.
-    """
+    batch cannot be divided among the processes."""
     sampler = stage.sampler or settings.sampler
     tasks = [task for task in batches.tasks if not stage.tasks or task.name in stage.tasks or sampler == "mixed"]
     rows = batches.rows("train", tasks)

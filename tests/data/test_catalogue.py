@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from fashionlib.data.catalogue import Catalogue, CatalogueError, table_bytes
+from fashionlib.data.catalogue import Catalogue, CatalogueError
 from fashionlib.tasks import Hierarchy, MultiLabel, SingleLabel
 from fashionlib.tasks.labels import MISSING, UNSEEN
 
@@ -149,27 +149,23 @@ def test_selecting_an_unknown_task_or_one_with_nothing_to_learn():
         shop.select("size")
 
 
-def fingerprint(catalogue):
-    return catalogue.image_fingerprint, table_bytes(catalogue.table)
-
-
 def test_another_split_learns_other_classes_and_leaves_the_first_alone():
     shop = catalogue()
     other = shop.with_split(["test", "val", "train", "train", "train", "train"], seed=3)
     assert other.tasks["colour"].classes == ("green", "red") and other.facts == {"seed": 3}
     assert shop.tasks["colour"].classes == ("blue", "red") and shop.facts == {}
-    assert other.image_fingerprint == shop.image_fingerprint and fingerprint(other) != fingerprint(shop)
+    assert other.image_fingerprint == shop.image_fingerprint and other.fingerprint() != shop.fingerprint()
 
 
 def test_the_fingerprint_follows_every_cell():
-    before = fingerprint(catalogue())
-    assert fingerprint(catalogue()) == before
+    before = catalogue().fingerprint()
+    assert catalogue().fingerprint() == before
     changed = [
         catalogue(colour=["red", "blue", "red", None, "green", "blue"]),
         catalogue(words=["old;soft", "soft", None, None, "new", "soft"]),
         catalogue(image=["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "g.jpg"]),
     ]
-    assert len({before, *(fingerprint(other) for other in changed)}) == 4  # the second: nobody looked is not none apply
+    assert len({before, *(other.fingerprint() for other in changed)}) == 4  # nobody looked is not none apply
 
 
 def test_rows_taken_out_are_listed_and_the_others_keep_their_labels():
@@ -206,4 +202,4 @@ def test_a_task_with_changed_fields_learns_its_classes_again():
 def test_names_that_are_not_utf8_have_fingerprints_of_their_own():
     names = ["caf\udce9.jpg", "caf\udce8.jpg"]
     shops = [catalogue(image=pd.Series([*"abcde", name], dtype=object)) for name in names]
-    assert len({shop.image_fingerprint for shop in shops}) == len({fingerprint(shop) for shop in shops}) == 2
+    assert len({shop.image_fingerprint for shop in shops}) == len({shop.fingerprint() for shop in shops}) == 2
