@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         ("workers", "N", int, "processes of ray (1)"),
         ("top", "N", int, "most probable classes listed (3)"),
         ("threshold", "P", float, "of several labels of one kind, those at least so probable apply (0.5)"),
-        ("batch-size", "N", int, "photos at a time (128)"),
+        ("batch-size", "N", int, "photos at a time (64)"),
         ("shard-size", "N", int, "about how many are written, or lost by a stop, at a time (1024)"),
     ):
         command.add_argument(f"--{name}", metavar=metavar, type=kind, help=text)

@@ -36,7 +36,7 @@ class BulkOptions(Rules):
     about ``shard_size`` are in memory, written together, or lost by a stop; ``engine`` ``"local"``: this process, with
     all cores or the GPU, ``"ray"``: ``workers`` processes, see ``scale``. Raises ``ValueError`` for other values."""
 
-    batch_size: Count = 128
+    batch_size: Count = 64
     shard_size: Count = 1024
     engine: Literal["local", "ray"] = "local"
     workers: Count = 1

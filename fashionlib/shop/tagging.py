@@ -67,7 +67,7 @@ class Tagger:
         """The tagger of a ``model.pth``, on a GPU if there is one. Raises as ``checkpoints.load_model``."""
         return cls(load_model(path), model_id(path), device)
 
-    def tag(self, photos, top: int = 3, batch_size: int = 128, threshold: float = 0.5) -> pd.DataFrame:
+    def tag(self, photos, top: int = 3, batch_size: int = 64, threshold: float = 0.5) -> pd.DataFrame:
         """One row per photo and label, in the order of the photos: ``label`` is the class and ``confidence`` its
         calibrated probability; ``top`` and ``top_confidence`` are lists of the most probable classes. Each level of a
         Hierarchy is a label: that of the most probable path. For a MultiLabel task, ``label`` joins all classes from
@@ -76,12 +76,12 @@ class Tagger:
         parts = self.stream(photos, Rules(top=top, threshold=threshold), False, batch_size, "tag")
         return pd.concat([_frame([], TAGS), *(tags for tags, _ in parts)], ignore_index=True)
 
-    def embed(self, photos, batch_size: int = 128) -> pd.DataFrame:
+    def embed(self, photos, batch_size: int = 64) -> pd.DataFrame:
         """One row per photo: ``image``, ``embedding`` (float32, unit length), ``error``. Raises as ``tag``."""
         parts = self.stream(photos, None, True, batch_size, "embed")
         return pd.concat([_frame([], EMBEDDINGS), *(vectors for _, vectors in parts)], ignore_index=True)
 
-    def stream(self, photos, rules: Rules | None, embeddings=False, batch_size=128, what="") -> Iterator[Tables]:
+    def stream(self, photos, rules: Rules | None, embeddings=False, batch_size=64, what="") -> Iterator[Tables]:
         """The tables of ``tag``, if there are ``rules``, and of ``embed``, with ``embeddings``, for ``batch_size``
         photos at a time, from one pass: for more than fit into memory. ``what`` names a progress bar."""
         if not isinstance(batch_size, int) or batch_size < 1:
