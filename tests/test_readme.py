@@ -18,7 +18,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def small(code: str) -> str:
     """The same code with fewer and smaller images, one epoch and a small network from scratch."""
     changes = {r"epochs=\d+": "epochs=1", r"batch_size=\d+": "batch_size=16", r"size=\(\d+, \d+\)": "size=(24, 32)"}
-    changes |= {'"results/products/': f'"{REPOSITORY}/results/products/', r'MultitaskModel\("\w+"': 'MultitaskModel("resnet_tiny"', r', weights="pretrained"': ""}
+    changes |= {r'MultitaskModel\("\w+"': 'MultitaskModel("resnet_tiny"', r', weights="pretrained"': ""}
+    changes |= {'"results/products/': f'"{REPOSITORY}/results/products/'}
     for pattern, value in changes.items():
         code = re.sub(pattern, value, code)
     return code
