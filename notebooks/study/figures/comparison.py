@@ -98,9 +98,9 @@ def contrast_forest(table: pd.DataFrame, row: str = "contrast") -> Figure:
 def accuracy_comparison(table: pd.DataFrame) -> Figure:
     """Accuracy with its 95% interval for each model and split, a panel for each task, beside the result to beat and the
     best published one as lines. ``table`` is 07_accuracy: model, split, task, accuracy, ci_low, ci_high, and where
-    known seed_accuracy, best_published; rows whose model begins with "majority" are said in the title."""
-    is_floor = table["model"].str.startswith("majority")
-    floor = table[is_floor].groupby("task")["accuracy"].max().map("\n(majority class: {:.3f})".format)
+    known seed_accuracy, best_published; those of the model "majority" on the first split are in the title."""
+    is_floor, first = table["model"].str.startswith("majority"), table["split"] == table["split"].iloc[0]
+    floor = table[is_floor & first].set_index("task")["accuracy"].map("\n(majority class: {:.3f})".format)
     table = table[~is_floor]
     title = [f"{task}{floor.get(task, '')}" for task in table["task"]]
     table = table.assign(row=table["model"] + ", " + table["split"], title=title)
