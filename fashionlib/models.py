@@ -158,9 +158,7 @@ def _check_labels(tasks: Iterable[Task]) -> None:
     owner: dict[str, str] = {}
     for name, label in [(task.name, label) for task in tasks if task.evaluated for label in task.labels]:
         if (other := owner.setdefault(label, name)) != name:
-            raise ValueError(
-                f"the tasks {other!r} and {name!r} predict the same label, {label!r}; leave one of them out"
-            )
+            raise ValueError(f"{other!r} and {name!r} predict the same label, {label!r}; leave one task out")
 
 
 def _trunk(features: int, widths: Sequence[int]) -> nn.Sequential:

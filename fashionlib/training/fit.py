@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
@@ -21,7 +22,7 @@ from ..evaluation.predict import predict
 from ..machine.hardware import Arithmetic, candidates, fastest
 from ..machine.processes import agree, copy_from_main, process_count, process_number, run_once, start_accelerator
 from ..machine.progress import progress
-from ..models import MultitaskModel
+from ..models import MEASURED, MultitaskModel
 from .augmentation import ShiftFlipErase
 from .batches import Batch, Batches, training_order
 from .checkpoints import load_model, save_model
@@ -244,15 +245,20 @@ def train_epoch(
 
 
 def _fastest(model: MultitaskModel, batch: Batch, settings: Settings) -> Arithmetic:
-    """The arithmetic in which a training step takes the least time, measured on a copy; the run itself is untouched."""
-    trial, device = copy.deepcopy(model).train(), batch.images.device
+    """The arithmetic in which a training step takes the least time, measured on a copy, once for each kind of network
+    in a process."""
+    device = batch.images.device
+    kind = json.dumps([model.config, len(batch.images), settings.precision, settings.layout, str(device)])
+    if kind in MEASURED:
+        return MEASURED[kind]
+    trial = copy.deepcopy(model).train()
 
     def step(arithmetic: Arithmetic) -> None:
         outputs = trial.compute_in(arithmetic)(batch.images)
         sum(trial.losses(outputs, batch.targets, trial.tasks).values()).backward()
         trial.zero_grad()
 
-    return fastest(step, candidates(device, settings.precision, settings.layout))[0]
+    return MEASURED.setdefault(kind, fastest(step, candidates(device, settings.precision, settings.layout))[0])
 
 
 def check_finite(total: Tensor, losses: dict[str, Tensor], step: int) -> None:

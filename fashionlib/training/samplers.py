@@ -61,10 +61,9 @@ class ItemOrder(Order):
         starts = np.unique(items[paired][by_item], return_index=True)[1]
         self.images_of = np.split(self.rows[by_item], starts[1:]) if len(starts) else []
         if len(self.images_of) < batch_size // per_item:
-            raise ValueError(
-                f"a batch of {batch_size} images, {per_item} an item, needs {batch_size // per_item} items with two or "
-                f"more training images; there are {len(self.images_of)}. Make the batch smaller or per_item larger"
-            )
+            what = f"a batch of {batch_size} images, {per_item} an item, needs {batch_size // per_item} items with two"
+            there = f"{len(self.images_of)}. Make the batch smaller or per_item larger"
+            raise ValueError(f"{what} or more training images; there are {there}")
 
     def draw(self, rng):
         drawn = []
@@ -99,8 +98,6 @@ def share(batch: np.ndarray, together: int, process: int, processes: int) -> np.
     """Positions in a batch of what one of several processes takes: whole runs of ``together`` rows. Raises
     ``ValueError`` unless each gets as many."""
     if len(batch) % (processes * together):
-        raise ValueError(
-            f"{len(batch)} images of a batch, {together} of them always together, cannot be divided among {processes} "
-            f"processes; take a multiple of {processes * together} (batch_size, or item_share of it)"
-        )
+        what = f"{len(batch)} images of a batch, {together} of them together, cannot be divided among {processes}"
+        raise ValueError(f"{what} processes; take a multiple of {processes * together} (batch_size, or item_share)")
     return np.arange(len(batch)).reshape(-1, together)[process::processes].ravel()

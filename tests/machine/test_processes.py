@@ -104,8 +104,8 @@ def test_a_folder_in_which_another_job_trains_ends_this_one(tmp_path):
 @pytest.mark.parametrize(
     ("processes", "stage", "message"),
     [
-        ("3", 0, "16 images of a batch, 1 of them always together, cannot be divided among 3 processes; .* 3 "),
-        ("8", 1, "8 images of a batch, 2 of them always together, cannot be divided among 8 processes; .* 16 "),
+        ("3", 0, "16 images of a batch, 1 of them together, cannot be divided among 3 processes; .* 3 "),
+        ("8", 1, "8 images of a batch, 2 of them together, cannot be divided among 8 processes; .* 16 "),
     ],
 )
 def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch, processes, stage, message):
