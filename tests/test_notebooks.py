@@ -111,7 +111,7 @@ def test_manifest_names_every_artefact_and_nothing_else(smoke):
     assert set(manifest["artefacts"]) == there
     for path, entry in manifest["artefacts"].items():
         assert entry["sha256"] == hashlib.sha256((smoke / path).read_bytes()).hexdigest()
-        assert path.split("/")[1].startswith(entry["notebook"])
+        assert path.startswith("models/") or path.split("/")[1].startswith(entry["notebook"])
 
 
 def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
@@ -126,10 +126,9 @@ def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
 
 def test_embeddings_are_left_with_their_items(smoke):
     frame = pd.read_parquet(smoke / "runs/04_embedding/embeddings.parquet")
-    assert list(frame) == ["image", "item", "role", "embedding"] and set(frame["role"]) == {"query", "gallery"}
+    assert list(frame) == ["image", "item", "role", "embedding"] and set(frame["role"]) == {"gallery"}
     assert frame["embedding"].map(lambda e: sum(x * x for x in e)).to_numpy() == pytest.approx(1, abs=1e-4)
-    asked = frame[frame["role"] == "query"]
-    assert set(asked["item"]) <= set(frame.loc[frame["role"] == "gallery", "item"]) and asked["image"].is_unique
+    assert frame["image"].is_unique and frame["item"].duplicated().any()  # every image asks all others
 
 
 def check_comparison(folder: Path, seeds: int) -> None:
