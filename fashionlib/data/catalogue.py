@@ -136,7 +136,7 @@ class Catalogue:
             rows = np.asarray(split)
             if rows.dtype == bool and rows.shape == (len(self),):
                 return np.flatnonzero(rows)
-            if rows.ndim != 1 or len(rows) and (rows.dtype.kind not in "iu" or not set(rows) <= set(range(len(self)))):
+            if rows.ndim != 1 or rows.size and (rows.dtype.kind not in "iu" or min(rows) < 0 or max(rows) >= len(self)):
                 said = f"{rows.dtype} of the shape {rows.shape}"
                 raise CatalogueError(f"{self.name}: rows are numbers below {len(self)}, or a mask of all, not {said}")
             return rows.astype(np.int64)

@@ -84,13 +84,13 @@ def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.
 
 
 def _read(file: BinaryIO, name: str) -> bytes:
-    data = b""
+    data = bytearray()
     try:
         while len(data) < MAX_BYTES and (more := file.read(MAX_BYTES - len(data))):  # a pipe gives a part at a time
             data += more
     except Exception as error:  # it is closed, or open as text, or no file at all
         raise BadImage(f"{name}: an open file that gives no bytes ({error}); open it with mode 'rb'") from None
-    return data
+    return bytes(data)
 
 
 def _is_photo(value: object) -> bool:
