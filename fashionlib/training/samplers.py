@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count, islice
 
 import numpy as np
 
@@ -76,22 +76,19 @@ class ItemOrder(Order):
 
 class MixedOrder(Order):
     """Each batch joins one of ``labels``, shuffled images, and one of ``items``, several images of each item. An epoch
-    is one pass of the first; the second is gone through again as often as it takes."""
+    shows as many images as there are in all; either side is gone through again where it is too short for that."""
 
     def __init__(self, labels: Order, items: ItemOrder):
         super().__init__(np.union1d(labels.rows, items.rows), labels.batch_size + items.batch_size, labels.seed)
         self.labels, self.items, self.together = labels, items, items.together
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def batches(self, epoch, start=0):
-        passes = (self.items.batches(epoch * 1_000 + number) for number in count())
-        item_batches = (batch for one_pass in passes for batch in one_pass)
-        for _ in range(start):
-            next(item_batches)
-        for batch in self.labels.batches(epoch, start):
-            yield np.concatenate([batch, next(item_batches)])
+        for pair in islice(zip(*(self._passes(side, epoch) for side in (self.labels, self.items))), start, len(self)):
+            yield np.concatenate(pair)
+
+    @staticmethod
+    def _passes(side: Order, epoch: int) -> Iterator[np.ndarray]:
+        return chain.from_iterable(side.batches(epoch * 1_000 + number) for number in count())
 
 
 def share(batch: np.ndarray, together: int, process: int, processes: int) -> np.ndarray:

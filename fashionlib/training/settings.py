@@ -51,7 +51,7 @@ class Settings:
     per_item: Count = 4
     """Images of one item in a batch, for the samplers ``"items"`` and ``"mixed"``."""
     item_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of each batch that the sampler ``"mixed"`` draws by items; an epoch is one pass of the other images."""
+    """Share of each batch that the sampler ``"mixed"`` draws by items."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """``"bf16"``, ``"fp32"``, or ``"auto"``: whichever is faster, by a short measurement when the run begins."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
