@@ -18,8 +18,17 @@ TABLES = {
     "01": {"summary", "rejected", "class_balance", "label_dictionary", "split", "leakage"},
     "02": {"class_balance", "pretraining", "imbalance", "accuracy", "published", "confusions", "per_class"},
     "03": {"groups", "losses", "scores", "topk_recall", "published", "per_attribute", "by_group", "annotation_speed"},
-    "04": {"query_and_gallery", "losses", "retrieval", "differences", "lines_only", "published", "ranking_speed"},
-    "05": {"parameters", "variants", "test", "published"},
+    "04": {
+        "query_and_gallery",
+        "losses",
+        "rates",
+        "retrieval",
+        "differences",
+        "lines_only",
+        "published",
+        "ranking_speed",
+    },
+    "05": {"parameters", "variants", "conflict"},
     "06": {"stages", "comparison", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "shipped"},
@@ -31,7 +40,7 @@ FIGURES = {
     "02": {"pretraining", "imbalance", "training_curves", "confusion", "per_class", "predictions"},
     "03": {"losses", "training_curves", "topk_recall", "per_attribute", "montage"},
     "04": {"items", "training_curves", "recall", "found", "map"},
-    "05": {"variants", "training_curves", "predictions"},
+    "05": {"variants", "trade_off"},
     "06": {"stages", "comparison", "contrasts", "predictions", "found"},
     "07": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
     "08": {"comparison", "contrasts"},
@@ -125,7 +134,7 @@ def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
 
 
 def test_embeddings_are_left_with_their_items(smoke):
-    frame = pd.read_parquet(smoke / "runs/04_embedding/embeddings.parquet")
+    frame = pd.read_parquet(smoke / "runs/06_single_retrieval_3_0/embeddings.parquet")
     assert list(frame) == ["image", "item", "role", "embedding"] and set(frame["role"]) == {"gallery"}
     assert frame["embedding"].map(lambda e: sum(x * x for x in e)).to_numpy() == pytest.approx(1, abs=1e-4)
     assert frame["image"].is_unique and frame["item"].duplicated().any()  # every image asks all others
@@ -145,6 +154,15 @@ def check_comparison(folder: Path, seeds: int) -> None:
 
 def test_the_comparison_has_every_configuration_task_and_seed(smoke):
     check_comparison(smoke, seeds=2)
+
+
+def test_the_baselines_are_the_networks_of_the_comparison(smoke):
+    notebooks = json.loads((smoke / "manifest.json").read_text())["notebooks"]
+    runs = {number: set(of["runs"]) for number, of in notebooks.items()}
+    for number, task in (("02", "category"), ("03", "attributes"), ("04", "retrieval")):
+        assert runs[number] & runs["06"] >= {f"06_single_{task}_3_0"}
+    counted = pd.read_csv(smoke / "tables/08_training_time.csv", dtype={"notebook": str})
+    assert counted["trainings"].sum() == len(set().union(*(of for number, of in runs.items() if number < "08")))
 
 
 def test_bad_photos_are_told_and_the_index_finds_what_exact_search_finds(smoke):

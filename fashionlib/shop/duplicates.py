@@ -111,15 +111,6 @@ def choose_split(data: ImageData, split: str, stratum: str) -> ImageData:
     return split_by_groups(data, stratum, duplicate_pairs(data)) if split == "grouped" else data
 
 
-def same_split(data: ImageData, like: ImageData) -> ImageData:
-    """The data under the split of the same images at another size, where near-duplicates may differ a little. Raises
-    ``ValueError`` if the images are not the same."""
-    images, others = data.catalogue.table["image"], like.catalogue.table["image"]
-    if not images.equals(others):
-        raise ValueError(f"{data.catalogue.name}: these are not the images of {like.catalogue.name}; open both alike")
-    return data.with_split(like.catalogue.table["split"], **like.catalogue.facts)
-
-
 def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:
     """Connected components (n,) of the graph on rows 0..n-1 whose edges are arrays of pairs (M, 2)."""
     from scipy.sparse import coo_matrix

@@ -83,8 +83,8 @@ class MixedOrder(Order):
         self.labels, self.items, self.together = labels, items, items.together
 
     def batches(self, epoch, start=0):
-        for pair in islice(zip(*(self._passes(side, epoch) for side in (self.labels, self.items))), start, len(self)):
-            yield np.concatenate(pair)
+        pairs = zip(self._passes(self.labels, epoch), self._passes(self.items, epoch), strict=False)
+        yield from map(np.concatenate, islice(pairs, start, len(self)))
 
     @staticmethod
     def _passes(side: Order, epoch: int) -> Iterator[np.ndarray]:

@@ -41,11 +41,6 @@ def markdown(frame: pd.DataFrame, bold: str = "") -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def interval(frame: pd.DataFrame) -> pd.Series:
-    """``0.8540-0.8705`` of every row."""
-    return frame["ci_low"].map("{:.4f}".format) + "-" + frame["ci_high"].map("{:.4f}".format)
-
-
 def headline() -> str:
     """Accuracy of the main model, the first in the table, on the random split, beside the published figures."""
     found = table("07_accuracy").query("split == 'random'").set_index("task")
@@ -55,7 +50,8 @@ def headline() -> str:
     match = table("07_exact_match").query("split == 'random'").head(1).rename(columns={"exact_match": "accuracy"})
     rows = pd.concat([main, match.assign(task="all seven right", best_published=published)])
     shown = {"label": rows["task"], "classes": rows["n_classes"].astype("Int64"), "accuracy": rows["accuracy"]}
-    shown |= {"95% interval": interval(rows), "macro-F1": rows["macro_f1"], "majority class": rows["majority"]}
+    low, high = (rows[end].map("{:.4f}".format) for end in ("ci_low", "ci_high"))
+    shown |= {"95% interval": low + "-" + high, "macro-F1": rows["macro_f1"], "majority class": rows["majority"]}
     shown |= {"project seed": rows["seed_accuracy"], "best published": rows["best_published"]}
     return markdown(pd.DataFrame(shown), bold="accuracy")
 
@@ -101,27 +97,6 @@ def contrasts() -> str:
     return markdown(found[["contrast", "task", "points", "95% interval", "p_holm", "verdict"]], bold="points")
 
 
-def baselines() -> str:
-    """The single-task models, each beside what needs no training for it."""
-    ranked = table("04_retrieval").query("metric == 'recall_at_1'").rename(columns={"embedding": "model"})
-    rows = []
-    for task, scored in {"category": table("02_accuracy"), "attributes": table("03_scores"), "item": ranked}.items():
-        scored = scored.rename(columns={MAIN[task]: "value"})
-        ours = scored["model"].isin(["single task", "triplet embedding"])
-        floors = ", ".join(f"{row.model} {row.value:.4f}" for row in scored[~ours].itertuples())
-        names = {"task": NAMES.get(task, task), "measure": NAMES.get(MAIN[task], MAIN[task])}
-        rows.append(scored[ours].assign(**names, **{"95% interval": interval, "without learning it": floors}))
-    shown = ["task", "split", "measure", "value", "95% interval", "without learning it"]
-    return markdown(pd.concat(rows)[shown], bold="value")
-
-
-def hours() -> str:
-    """How long the photographs take."""
-    spent = table("08_training_time")
-    machines = " and ".join(f"{cpu} ({', '.join(part['notebook'])})" for cpu, part in spent.groupby("cpu", sort=False))
-    return f"{spent['trainings'].sum()} trainings: {spent['core_hours'].sum():.1f} hours of a core on {machines}."
-
-
 def shop() -> str:
     """What notebook 09 measured on the photographs."""
     speed, index = table("09_tagging_speed").set_index("what").loc["tag_folder"], table("09_index").iloc[-1]
@@ -138,7 +113,7 @@ def shop() -> str:
 
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
-    blocks = {block.__name__: block for block in (answer, contrasts, headline, provenance, baselines, hours, shop)}
+    blocks = {block.__name__: block for block in (answer, contrasts, headline, provenance, shop)}
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)
 

@@ -139,19 +139,22 @@ class Results:
         return records[artefacts[path]["facts"]] | {"data": [records[key] for key in artefacts[path]["data"]]}
 
     def trainings(self) -> pd.DataFrame:
-        """One row for each training of the notebooks that have ended: notebook, run, epochs, seconds of training (those
-        from before an interruption included), precision, and cpu and threads of the machine that it began on."""
+        """One row for each training of the notebooks that have ended: the first notebook that has it, run, epochs,
+        seconds of training (those from before an interruption included), precision, and cpu and threads of the machine
+        that it began on."""
         notebooks, _, records = self._manifest()
         rows = [
             {"notebook": notebook, "run": name, **run, **records[run["machine"]]}
             for notebook, entry in notebooks.items()
             for name, run in entry["runs"].items()
         ]
-        return pd.DataFrame(rows, columns=["notebook", "run", "epochs", "seconds", "precision", "cpu", "threads"])
+        columns = ["notebook", "run", "epochs", "seconds", "precision", "cpu", "threads"]
+        return pd.DataFrame(rows, columns=columns).drop_duplicates("run", ignore_index=True)
 
     def run_dir(self, name: str) -> Path:
-        """The folder of one training run of this notebook, for ``fit``."""
-        return self.folder / "runs" / f"{self.notebook}_{_checked('run', name)}"
+        """The folder of one training run of this notebook, or of that whose number begins the name, for ``fit``."""
+        name = name if re.match(r"\d\d_", name) else f"{self.notebook}_{name}"
+        return self.folder / "runs" / _checked("run", name)
 
     def _keep(self, facts: dict) -> str:
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

@@ -18,8 +18,9 @@ import torch
 from fashionlib import __version__
 from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.images import ImageData, cache_images
+from fashionlib.evaluation.predict import sampling_units
 from fashionlib.models import MultitaskModel
-from fashionlib.shop.duplicates import choose_split, same_split
+from fashionlib.shop.duplicates import choose_split
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Task
 from fashionlib.training.fit import Run, fit
@@ -56,6 +57,8 @@ class Study:
     image_size: tuple[int, int]
     split: str
     data_root: str | Path
+    item_source: Sequence | None = None
+    training_share: float = 1.0
     device: torch.device = field(default_factory=_device)
     data: ImageData = field(init=False)
     _opened: dict[str, ImageData] = field(default_factory=dict)
@@ -68,19 +71,23 @@ class Study:
     def catalogue(self) -> Catalogue:
         return self.data.catalogue
 
-    def open(self, source=None, options=None, image_size=None, split=None) -> ImageData:
-        """Another catalogue, or the same one at another size. What is not given is as in ``setup`` (the options only
-        with its source). Near-duplicates are found on pixels, so every size of a catalogue takes the split of the one
-        at which it was opened first."""
+    @property
+    def items(self) -> ImageData:
+        """The images whose items are looked for: those of ``item_source``, or ``data``."""
+        return self.open(*self.item_source).only("item") if self.item_source else self.data
+
+    def open(self, source=None, options=None, split=None) -> ImageData:
+        """Another catalogue, or the same one under another split. What is not given is as in ``setup`` (the options
+        only with its source)."""
         if source in (None, self.source):
             source, options = self.source, self.options if options is None else options
-        size, split, options = tuple(image_size or self.image_size), split or self.split, options or {}
-        data = cache_images(_catalogue(source, self.data_root, options), size, self.results.folder / "runs" / "cache")
+        split, options, folder = split or self.split, options or {}, self.results.folder / "runs" / "cache"
         key = json.dumps([str(source), plain(options), split])
-        if key in self._opened:
-            return same_split(data, self._opened[key])
-        stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
-        return self._opened.setdefault(key, choose_split(data, split, stratum))
+        if key not in self._opened:
+            data = cache_images(_catalogue(source, self.data_root, options), self.image_size, folder)
+            stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
+            self._opened[key] = _with_less_training(choose_split(data, split, stratum), self.training_share)
+        return self._opened[key]
 
     def model(self, tasks: Tasks, seed: int = 0, data=None, **options) -> MultitaskModel:
         """A new network for tasks of ``data`` (one or several ImageData; ours), by name or changed ones
@@ -94,8 +101,8 @@ class Study:
 
     def train(self, name: str, tasks: Tasks, settings: Settings, *, data=None, stages=None, **model_options) -> Run:
         """Train a new ``model`` of these tasks in the folder of runs, or find it trained there; in its name an
-        underscore stands for all but letters and digits. It is recorded: artefacts written from now on come from the
-        settings and seeds of all trainings so far."""
+        underscore stands for all but letters and digits, and another notebook's number may begin it. It is recorded:
+        artefacts written from now on come from the settings and seeds of all trainings so far."""
         data = self.data if data is None else data
         model = self.model(tasks, settings.seed, data, **model_options)
         run = fit(model, data, settings, self.results.run_dir(re.sub(r"[^\w-]+", "_", name)), stages)
@@ -128,21 +135,35 @@ def setup(
     split: str = "source",
     data_root: str | Path | None = None,
     results_root: str | Path = "../results",
+    item_source: Sequence | None = None,
+    training_share: float = 1.0,
 ) -> Study:
     """Open the results of a notebook and its data, and say what is there.
 
     ``source``: ``"sample"`` (the photographs in this repository), ``"drawn"`` (garments drawn for tests), or what
     ``open_catalogue`` takes, below ``data_root`` (None: ``$FASHION_DATA``, or ``data/``), with ``source_options``.
     ``image_size``: (width, height) in pixels. ``split``: as the ``"source"`` gives it, or ``"grouped"``: no item or
-    near-duplicate image on two sides.
+    near-duplicate image on two sides. ``item_source``: source and options of the items, where they are in a catalogue
+    of their own. ``training_share``: of the training images, whole items; validation and test stay as they are.
     """
     root = data_root or os.environ.get("FASHION_DATA") or NOTEBOOKS.parent / "data"
     results = Results(results_root, profile, notebook)
-    study = Study(results, source, source_options or {}, tuple(image_size), split, root)
+    study = Study(results, source, source_options or {}, tuple(image_size), split, root, item_source, training_share)
     results.record(data=study.data)
     print(study.catalogue)
     print("facts:", study.catalogue.facts, "- rejected rows:", len(study.catalogue.rejected))
     return study
+
+
+def _with_less_training(data: ImageData, share: float) -> ImageData:
+    if share >= 1:
+        return data
+    rows, units = data.catalogue.rows("train"), sampling_units(data.catalogue.table)
+    drawn = np.random.default_rng(0).permutation(np.unique(units[rows]))
+    left_out = rows[np.isin(units[rows], drawn[round(share * len(drawn)) :])]
+    kept = data.catalogue.without(left_out, ["left out by training_share"] * len(left_out), source="training_share")
+    fewer = ImageData(kept, data.pixels, np.delete(data.position, left_out))
+    return fewer.with_split(kept.table["split"], training_share=share)
 
 
 def _catalogue(source: str, root: str | Path, options: dict) -> Catalogue:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fashionlib.data.catalogue import Catalogue, CatalogueError
-from fashionlib.data.images import ImageData, cache_images
+from fashionlib.data.images import ImageData
 from fashionlib.shop import duplicates
 from fashionlib.shop.duplicates import (
     choose_split,
@@ -18,7 +18,6 @@ from fashionlib.shop.duplicates import (
     join_groups,
     near_duplicates,
     perceptual_hashes,
-    same_split,
     split_by_groups,
     thumbnails,
 )
@@ -168,15 +167,6 @@ def test_the_split_is_chosen_by_name(garments):
         choose_split(garments, "groupd", "articleType")
     with pytest.raises(CatalogueError, match="column 'articleTyp' is missing"):
         choose_split(garments, "grouped", "articleTyp")
-
-
-def test_images_of_another_size_get_the_same_split(garments, tmp_path):
-    large = choose_split(garments, "grouped", "articleType")
-    small = same_split(cache_images(garments.catalogue, (12, 16), tmp_path), large)
-    assert small.size == (12, 16) and small.catalogue.table["split"].equals(large.catalogue.table["split"])
-    assert small.catalogue.facts == large.catalogue.facts
-    with pytest.raises(ValueError, match="not the images of"):
-        same_split(image_data(pictures(3)), large)
 
 
 def test_leakage_counts_test_images_once_against_training_only():

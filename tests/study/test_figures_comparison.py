@@ -86,9 +86,7 @@ def test_a_forest_is_in_percentage_points_and_marks_what_leaves_zero_out():
         ("equal", "category", "accuracy", 0.0, -0.01, 0.01),
         (LONG, "attributes", "map", 0.02, -0.01, 0.05),
     ]
-    table = pd.DataFrame(rows, columns="contrast task metric difference ci_low ci_high".split()).assign(
-        against="single"
-    )
+    table = pd.DataFrame(rows, columns="contrast task metric difference ci_low ci_high".split())
     figure = contrast_forest(table.assign(margin=0.01))
     category, attributes = figure.axes
     assert points(category) == [(1.2, 0, ">"), (-3, 1, "<"), (0, 2, "o")]
@@ -100,7 +98,7 @@ def test_a_forest_is_in_percentage_points_and_marks_what_leaves_zero_out():
     assert [same_color(mark.get_markerfacecolor(), "white") for mark in marks] == [False, False, True]
     assert said(category) == ["+1.2", "−3.0", "+0.0"] and said(attributes) == ["–", "+2.0", "–"]
     (band,) = category.patches
-    assert (band.get_x(), band.get_width()) == (-1, 2) and category.get_xlabel() == "against single"
+    assert (band.get_x(), band.get_width()) == (-1, 2)
     assert len(legend(figure)) == 4 and len(legend(contrast_forest(table))) == 3
 
 

@@ -7,8 +7,8 @@ import pytest
 from fashionlib.data.decoding import decode
 from fashionlib.sources import open_catalogue
 from products_writer import write_products
+from sample.draw import LEAST, SAMPLE, choose, write_sample
 from study.drawn import open_drawn
-from study.sample import LEAST, SAMPLE, choose, write_sample
 
 
 def test_whole_lines_and_every_article_type():

@@ -26,13 +26,25 @@ def test_it_opens_results_and_data_and_says_so(study, tmp_path, capsys):
     assert study.device.type in ("cpu", "cuda", "mps")
 
 
-def test_another_size_has_the_split_of_the_first_and_another_catalogue_its_own(study):
+def test_another_split_and_another_catalogue_are_opened_beside_the_first(study):
     grouped = study.open(split="grouped")
-    smaller = study.open(image_size=[12, 16], split="grouped")
-    assert smaller.size == (12, 16) and grouped.catalogue.facts["split"] == "grouped"
-    assert smaller.catalogue.table["split"].equals(grouped.catalogue.table["split"])
+    assert grouped.catalogue.facts["split"] == "grouped" and grouped is study.open(split="grouped")
     other = study.open("drawn", {"items": 12, "seed": 1})
     assert other.size == (24, 32) and len(other.catalogue) < len(study.catalogue)
+
+
+def test_items_may_come_from_a_catalogue_of_their_own_and_training_from_a_share_of_whole_items(study, tmp_path):
+    assert study.items is study.data
+    options = {"items": 24, "views": 2, "size": (24, 32)}
+    chosen = {"item_source": ["drawn", {"items": 12, "seed": 1}], "training_share": 0.5}
+    less = setup("06", "smoke", "drawn", options, (24, 32), "grouped", results_root=tmp_path, **chosen)
+    assert list(less.items.catalogue.tasks) == ["item"] and len(less.items.catalogue) != len(less.catalogue)
+    whole = setup("06", "smoke", "drawn", options, (24, 32), "grouped", results_root=tmp_path).catalogue.table
+    table = less.catalogue.table
+    parts, all_parts = (t["split"].value_counts() for t in (table, whole))
+    assert parts["train"] == pytest.approx(all_parts["train"] / 2, abs=2) and parts["test"] == all_parts["test"]
+    kept = table.loc[table["split"] == "train", "item"].value_counts()
+    assert (kept == whole["item"].value_counts()[kept.index]).all()
 
 
 def test_the_sample_and_own_data_are_looked_for_where_they_are(study, monkeypatch):

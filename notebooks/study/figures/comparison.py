@@ -63,13 +63,13 @@ def seed_dots(
 
 
 @styled
-def contrast_forest(table: pd.DataFrame, row: str = "contrast") -> Figure:
+def contrast_forest(table: pd.DataFrame) -> Figure:
     """Differences in percentage points with their 95% intervals, a panel for each task. A mark is filled where the
     interval leaves zero out; a grey band is the margin within which a difference does not matter.
 
-    ``table`` has the columns ``row``, task, metric, difference, ci_low, ci_high, and where known margin; one metric for
-    each task. With a column ``against`` (one for each task) it stands below the panel."""
-    rows, tasks = list(dict.fromkeys(table[row])), list(dict.fromkeys(table["task"]))
+    ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where known margin; one metric
+    for each task."""
+    rows, tasks = list(dict.fromkeys(table["contrast"])), list(dict.fromkeys(table["task"]))
     figure, axes_of = row_panels(rows, len(tasks))
     for axes, task in zip(axes_of, tasks, strict=True):
         part = table[table["task"] == task]
@@ -77,9 +77,7 @@ def contrast_forest(table: pd.DataFrame, row: str = "contrast") -> Figure:
         axes.axvline(0, color=GREY, linewidth=0.8)
         if "margin" in part:
             axes.axvspan(*(100 * part["margin"].max() * np.array([-1, 1])), color=LIGHT, alpha=0.6, zorder=0)
-        if "against" in part:
-            axes.set_xlabel(fill(f"against {part['against'].iloc[0]}", 28), size=SMALL + 0.5)
-        points = 100 * part.set_index(row)[["difference", "ci_low", "ci_high"]].reindex(rows).astype(float)
+        points = 100 * part.set_index("contrast")[["difference", "ci_low", "ci_high"]].reindex(rows).astype(float)
         for k, (middle, low, high) in enumerate(points.itertuples(index=False)):
             look = HIGHER if low > 0 else LOWER if high < 0 else NEITHER
             axes.hlines(k, low, high, color=look["color"], linewidth=1.2, zorder=2)

@@ -23,32 +23,14 @@ def annotation_speed(rows: int = 289_222, attributes: int = 1000, folder: str | 
     """Columns what, rows, seconds, peak_mb: ``first read`` of a coarse annotation, and ``second read`` from the cache
     that the first left. Each in a process of its own that has one core.
 
-    The files, about 1.1 GB at full size, are written below ``folder`` (the system's temporary one) and removed at the
-    end. Seconds are of reading alone, without starting Python; the peak is that of the whole process.
-    """
+    The file, about 1.1 GB at full size, is written below ``folder`` (the system's temporary one) for the time being.
+    Seconds are of reading alone, without starting Python; the peak is that of the whole process."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        write_annotation(Path(place), rows, attributes)
-        read = {what: in_new_process(read_here, Path(place)) for what in ("first read", "second read")}
+        path = Path(place) / "list_attr_img.txt"
+        write_attribute_file(path, rows, attributes)
+        path.with_name("list_attr_cloth.txt").touch()
+        read = {what: in_new_process(read_here, path, attributes) for what in ("first read", "second read")}
     return pd.DataFrame([{"what": what, "rows": rows, **took} for what, took in read.items()])
-
-
-def write_annotation(folder: Path, rows: int, attributes: int, seed: int = 0) -> None:
-    """A coarse annotation without images: the six files that ``read_coarse`` reads."""
-    rng, images = np.random.default_rng(seed), [_image(row) for row in range(rows)]
-    names = [f"made-up name {k}" for k in range(max(attributes, 50))]
-    corners = rng.integers([0, 0, 150, 150], [150, 150, 300, 300], (rows, 4)).T
-    lists = {
-        "Anno_coarse/list_attr_cloth.txt": ("attribute_name attribute_type", names[:attributes], [1] * attributes),
-        "Anno_coarse/list_category_cloth.txt": ("category_name category_type", names[:50], [1] * 50),
-        "Anno_coarse/list_category_img.txt": ("image_name category_label", images, rng.integers(1, 51, rows)),
-        "Anno_coarse/list_bbox.txt": ("image_name x_1 y_1 x_2 y_2", images, *corners),
-        "Eval/list_eval_partition.txt": ("image_name evaluation_status", images, rng.choice(["train", "test"], rows)),
-    }
-    for name, (header, *columns) in lists.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        lines = [" ".join(map(str, row)) for row in zip(*columns, strict=True)]
-        (folder / name).write_text("\n".join([str(len(lines)), header, *lines, ""]))
-    write_attribute_file(folder / "Anno_coarse" / "list_attr_img.txt", rows, attributes, seed)
 
 
 def write_attribute_file(path: str | Path, rows: int, attributes: int, seed: int = 0) -> None:
@@ -64,18 +46,18 @@ def write_attribute_file(path: str | Path, rows: int, attributes: int, seed: int
                 file.write(_image(row).ljust(WIDTH).encode() + values.tobytes() + b"\n")
 
 
-def read_here(folder: Path) -> dict[str, float]:
+def read_here(path: Path, attributes: int) -> dict[str, float]:
     """Seconds and peak (MB) of reading the annotation on one core, in this process."""
     import pyarrow
 
-    from fashionlib.sources.deepfashion_attributes import read_coarse
+    from fashionlib.sources.deepfashion_values import read_attributes
 
     if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
     started = time.perf_counter()
-    read_coarse(folder, crop=True)
+    read_attributes(path, [f"made-up name {k}" for k in range(attributes)], path.with_name("list_attr_cloth.txt"))
     return {"seconds": time.perf_counter() - started, "peak_mb": 1000 * peak_memory()}
 
 

@@ -13,8 +13,6 @@ import pandas as pd
 
 from fashionlib.shop.index import Index, open_index
 
-COSTS = ("insert_seconds", "query_ms", "filtered_query_ms", "disk_mb")
-
 
 def measure(
     vectors: np.ndarray, table: pd.DataFrame, sizes: Sequence[int], queries: np.ndarray, where: Mapping, k: int = 10
@@ -49,32 +47,6 @@ def measure(
                 row |= {"recall": shares[0], "filtered_recall": shares[1]}
                 rows.append(row | {"disk_mb": _megabytes(place) if place else float("nan")})
     return pd.DataFrame(rows)
-
-
-def extrapolate(measured: pd.DataFrame, to: Sequence[int] = (1_000_000, 10_000_000)) -> pd.DataFrame:
-    """Every cost of ``measure`` in a row of its own for each engine and size, and what it would be at the sizes ``to``.
-
-    Columns engine, cost, items, value, fixed, per_million and ``measured``, False for a row that is extrapolated. Two
-    parts, neither below zero, are fitted to each cost by least squares on the relative errors: one that is there with
-    any number of items, and one that grows with them (``per_million`` items), as where everything is compared. It knows
-    nothing of what happens on the way, such as memory that no longer suffices.
-
-    Raises ``ValueError`` for fewer than two sizes.
-    """
-    from scipy.optimize import nnls
-
-    if measured["items"].nunique() < 2:
-        raise ValueError("a growth needs at least two sizes measured")
-    long = measured.melt(["engine", "items"], list(COSTS), "cost").dropna()
-    parts = []
-    for (engine, cost), there in long.groupby(["engine", "cost"], sort=False):
-        items, values = there["items"].to_numpy(float), there["value"].to_numpy(float)
-        fixed, each = nnls(np.stack([1 / values, items / values], axis=1), np.ones(len(values)))[0]
-        beyond = pd.DataFrame({"items": list(to), "value": fixed + each * np.array(to, float)})
-        rows = pd.concat([there.assign(measured=True), beyond.assign(measured=False)])
-        parts.append(rows.assign(engine=engine, cost=cost, fixed=fixed, per_million=each * 1e6))
-    columns = ["engine", "cost", "items", "value", "fixed", "per_million", "measured"]
-    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def recall(found: Sequence[pd.DataFrame], exact: Sequence[pd.DataFrame]) -> float:

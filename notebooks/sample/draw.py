@@ -1,7 +1,8 @@
 """Draws the sample: some thousand photos of Fashion Product Images (Small), few enough to lie in a repository.
 
-``python -m study.sample DATA_ROOT``, run from ``notebooks/``, reads the dataset in the hub's layout and writes
-``sample/fashion-product-images-small/data/train-00000-of-00001.parquet`` in the same layout. Images keep their bytes.
+``python notebooks/sample/draw.py DATA_ROOT`` reads the dataset in the hub's layout and writes
+``fashion-product-images-small/data/train-00000-of-00001.parquet`` beside itself in the same layout. Images keep
+their bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ IMAGES = 3_850  # just below 8 MB
 LEAST = 7  # images of an article type, so that training, validation and test each have one; rarer types stay out
 IN_LINES = 0.7  # share of a type's images that come in product lines, where there are as many
 LONGEST = 8  # images of a product line; longer ones are mostly basics that share a name
-SAMPLE = Path(__file__).parents[1] / "sample"
+SAMPLE = Path(__file__).resolve().parent
 
 
 def choose(table: pd.DataFrame, images: int = IMAGES, seed: int = 42) -> pd.DataFrame:
