@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,34 +14,40 @@ import yaml
 
 from deepfashion_writers import write_coarse, write_inshop
 from study.drawn import open_drawn
-from test_notebooks import NOTEBOOKS, ROOT, check_artefacts, check_comparison, execute
+from test_notebooks import NOTEBOOKS, ROOT, check_artefacts, check_comparison
 
 pytestmark = pytest.mark.notebook
 PROFILE = yaml.safe_load((ROOT / "notebooks/profiles/deepfashion.yaml").read_text())
-RUN = [
-    "02",
-    "03",
-    "04",
-    "06",
-]  # those that read what only DeepFashion has: groups, boxes, query and gallery, two catalogues
+RUN = ["02", "03", "04", "06"]  # those that read what only DeepFashion has: groups, boxes, queries, two catalogues
+ONE_PROCESS = """
+import json, sys
+from pathlib import Path
+from study.runner import FOLDER, parameters, read_cells, run
+for notebook in map(Path, sys.argv[2:]):
+    known = parameters(notebook)
+    run(read_cells(notebook), FOLDER, {k: v for k, v in json.loads(sys.argv[1]).items() if k in known})
+"""
 
 
 @pytest.fixture(scope="module")
 def deepfashion(tmp_path_factory) -> Path:
-    """The results of the notebooks that DeepFashion's profile lists, on drawn garments in DeepFashion's formats."""
-    data = tmp_path_factory.mktemp("data")
+    """The results of some notebooks that DeepFashion's profile lists, on drawn garments in DeepFashion's formats; as
+    plain programs, one after the other in a process."""
+    data, results = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("results")
     drawn = open_drawn(items=60, views=4)
     write_coarse(drawn, data)
     write_inshop(drawn, data)
-    return execute(
-        [notebook for notebook in NOTEBOOKS if notebook.name[:2] in RUN],
-        tmp_path_factory.mktemp("results"),
-        "deepfashion",
-        data_root=str(data),
-        seeds=[0],
-        batch_size=12,  # thirteen items in training
-        **{name: PROFILE[name] for name in ("source", "source_options", "item_source", "split")},
-    )
+    settings = yaml.safe_load((ROOT / "notebooks/profiles/smoke.yaml").read_text())
+    settings |= {name: PROFILE[name] for name in ("source", "source_options", "item_source", "split")}
+    settings |= {"profile": "deepfashion", "data_root": str(data), "results_root": str(results)}
+    settings |= {"seeds": [0], "batch_size": 12}  # thirteen items in training
+    notebooks = [str(notebook) for notebook in NOTEBOOKS if notebook.name[:2] in RUN]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "notebooks")])
+    environment = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
+    command = [sys.executable, "-c", ONE_PROCESS, json.dumps(settings), *notebooks]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return results / "deepfashion"
 
 
 @pytest.mark.parametrize("number", RUN)

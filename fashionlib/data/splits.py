@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from ..cells import group_numbers
 
@@ -22,6 +21,8 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     those of the other rare strata. Where there are too few rows for that, they are split without regard to strata.
     Raises ``ValueError`` with fewer than 7 rows in all.
     """
+    from sklearn.model_selection import train_test_split
+
     strata = pd.Series(strata).fillna("").astype(str).reset_index(drop=True)
     n = len(strata)
     if n < RARE:

@@ -67,21 +67,10 @@ def tag_with_ray(model, photos, out, workers=2):
     return tag_folder(model, photos, out, options=BulkOptions(shard_size=SHARD_SIZE, engine="ray", workers=workers))
 
 
-def test_two_workers_write_what_one_process_does(runtime, study, workers, tmp_path, capfd):
+def test_two_workers_write_what_one_process_does_though_one_is_killed(runtime, study, workers, tmp_path, capfd):
     model, photos, tags, embeddings = study
-    files = [model, photos, "--out", tmp_path / "tags.parquet", "--embeddings", tmp_path / "e.parquet"]
-    options = ["--engine", "ray", "--workers", 2, "--shard-size", SHARD_SIZE]
-    assert main(["tag", *map(str, [*files, *options])]) == 0
-    pd.testing.assert_frame_equal(read(tmp_path / "tags.parquet"), tags)
-    pd.testing.assert_frame_equal(read(tmp_path / "e.parquet"), embeddings)
-    assert sorted(os.listdir(tmp_path)) == ["e.parquet", "tags.parquet"]
-    said = capfd.readouterr().out.strip().splitlines()  # what Ray says of itself is not there
-    assert said[0].startswith("26 images, 2 unreadable") and len(said) == 3
-
-
-def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(runtime, study, workers, tmp_path):
-    model, photos, tags, _ = study
-    marker = tmp_path / "killed"
+    marker, out = tmp_path / "killed", tmp_path / "out"
+    out.mkdir()
 
     def die():
         try:
@@ -97,10 +86,15 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(runtime, stu
         bulk_jobs.stop_in_shard(1, die)
 
     workers(prepare)
-    report = tag_with_ray(model, photos, tmp_path / "t.parquet")
+    files = [model, photos, "--out", out / "tags.parquet", "--embeddings", out / "e.parquet"]
+    options = ["--engine", "ray", "--workers", 2, "--shard-size", SHARD_SIZE]
+    assert main(["tag", *map(str, [*files, *options])]) == 0
     assert not Path(f"/proc/{marker.read_text()}").exists()
-    pd.testing.assert_frame_equal(read(tmp_path / "t.parquet"), tags)
-    assert report.tagged == report.images == 26 and report.unreadable == 2
+    pd.testing.assert_frame_equal(read(out / "tags.parquet"), tags)  # nothing is lost, nothing doubled
+    pd.testing.assert_frame_equal(read(out / "e.parquet"), embeddings)
+    assert sorted(os.listdir(out)) == ["e.parquet", "tags.parquet"]
+    said = capfd.readouterr().out.strip().splitlines()  # what Ray says of itself is not there
+    assert said[0].startswith("26 images, 2 unreadable") and len(said) == 3
 
 
 def test_an_error_in_a_worker_ends_the_job_which_goes_on_locally(runtime, study, workers, tmp_path):

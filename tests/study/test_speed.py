@@ -6,7 +6,7 @@ import torch
 
 from fashionlib.metrics.ranking import rank
 from study.speed import in_turns, ranking
-from study.speed.annotations import annotation_speed, write_attribute_file
+from study.speed.annotations import write_attribute_file
 from study.speed.training import inference_speed, throughput
 from tiny import SETTINGS, tiny_model
 
@@ -40,14 +40,6 @@ def test_inference_speed_counts_every_network(trained):
     assert table["parameters"].tolist() == [2 * numbers[0], numbers[1]]
 
 
-def test_every_way_of_ranking_is_measured_and_compared_with_the_bare_product():
-    pytest.importorskip("pytorch_metric_learning")
-    table = ranking.ranking_speed(queries=60, gallery=50, dimension=8, items=20, repeats=1)
-    assert list(table) == ["what", "seconds", "peak_mb", "ratio_to_bare"] and list(table["what"]) == list(ranking.WAYS)
-    assert (table["seconds"] > 0).all() and (table["peak_mb"] >= 0).all()
-    assert table["ratio_to_bare"].tolist() == pytest.approx((table["seconds"] / table["seconds"][0]).tolist())
-
-
 def test_ranked_embeddings_are_unit_length_scattered_around_items_and_the_same_every_time():
     queries, gallery, query_items, gallery_items = ranking.made_up(90, 80, 64, 30)
     assert queries.shape == (90, 64) and gallery.shape == (80, 64) and queries.dtype == np.float32
@@ -67,10 +59,3 @@ def test_an_attribute_file_has_the_shape_of_a_real_one_and_is_the_same_every_tim
     values = np.array([line.split()[1:] for line in lines]).astype(int)
     assert values.shape == (2100, 40) and set(np.unique(values)) == {-1, 0, 1}
     assert 2.5 < (values == 1).sum(1).mean() < 4 and len(set(map(len, lines))) == 1
-
-
-def test_both_readings_of_an_annotation_are_measured_and_nothing_is_left_behind(tmp_path):
-    speed = annotation_speed(60, 20, tmp_path)
-    assert speed.columns.tolist() == ["what", "rows", "seconds", "peak_mb"]
-    assert speed["what"].tolist() == ["first read", "second read"] and (speed["rows"] == 60).all()
-    assert (speed[["seconds", "peak_mb"]] > 0).all(axis=None) and not list(tmp_path.iterdir())
