@@ -98,10 +98,13 @@ def test_a_photo_goes_from_the_reader_to_the_kernel_and_back(opened, tmp_path):
 def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_path, screenshots):
     smoke = yaml.safe_load((REPOSITORY / "notebooks/profiles/smoke.yaml").read_text())
     given = smoke | {"profile": "interactive", "results_root": str(tmp_path / "results")}
-    notebook = opened(SEARCH.name, with_parameters(SEARCH, **given))
+    book = with_parameters(SEARCH, **given)
+    button = next(number for number, cell in enumerate(book["cells"]) if "lookup.button()" in "".join(cell["source"]))
+    book["cells"] = book["cells"][: button + 1]  # the others are run by test_notebooks
+    notebook = opened(SEARCH.name, book)
     notebook.run_all()
     widths = notebook.figure_widths()
-    assert len(widths) > 2 and all(width > 0 for width in widths)
+    assert len(widths) > 1 and all(width > 0 for width in widths)
 
     draw_photo(tmp_path / "my photo.jpg")
     notebook.upload(tmp_path / "my photo.jpg")

@@ -102,6 +102,7 @@ class Tagger:
         with torch.inference_mode():
             if pixels:
                 features = self.model.features(torch.from_numpy(np.stack(pixels)).to(self.device))
+                finite = features.isfinite().all(1).tolist()
                 outputs = self.model.answers(features)
                 direction = outputs[self._similarity.name] if self._similarity else features
                 directions = F.normalize(direction.float(), dim=1).cpu().numpy()
@@ -110,13 +111,15 @@ class Tagger:
                 answers += _answers(task, calibrated.cpu().numpy(), rules)
         tags, vectors, good = [], [], 0
         for name, found in batch:
-            if isinstance(found, BadImage):
-                tags.append((name, None, None, None, None, None, str(found)))
-                vectors.append((name, None, str(found)))
+            bad = isinstance(found, BadImage)
+            if bad or not finite[good]:
+                why = str(found) if bad else f"{name}: the network's answer is not finite; its weights are damaged"
+                tags.append((name, None, None, None, None, None, why))
+                vectors.append((name, None, why))
             else:
                 tags += [(name, *answer[good], None) for answer in answers]
                 vectors.append((name, directions[good], None))
-                good += 1
+            good += not bad
         return _frame(tags, TAGS) if rules else None, _frame(vectors, EMBEDDINGS) if embeddings else None
 
 

@@ -363,6 +363,17 @@ def test_what_is_no_photo_at_all_is_refused(tagger, tmp_path):
         tagger.tag(3)
 
 
+def test_an_answer_that_is_not_finite_is_a_row_with_the_reason(data):
+    model = tiny_model(data)
+    with torch.no_grad():
+        for weight in model.body.parameters():
+            weight.mul_(1e30)  # finite, and too large to multiply
+    tagger = Tagger(model, "damaged")
+    for table in (tagger.tag([RED, RED]), tagger.embed([RED, RED])):
+        assert len(table) == 2 and table["error"].str.contains("not finite").all()
+        assert table.drop(columns=["image", "error"]).isna().all(axis=None)
+
+
 def test_settings_that_make_no_sense_are_refused(tagger, data):
     for options in ({"top": 0}, {"batch_size": 0}, {"threshold": 1.5}):
         with pytest.raises(ValueError, match=next(iter(options))):
