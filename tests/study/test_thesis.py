@@ -1,0 +1,49 @@
+"""The configurations see the same images, and what a catalogue lacks is left out."""
+
+import numpy as np
+import pytest
+
+from fashionlib.training.batches import Batches, training_order
+from study.setup import setup
+from study.thesis import TASKS, Thesis, configurations
+
+NETWORK, HEADS = {"backbone": "resnet_tiny"}, {"item": {"dimension": 8}}
+
+
+def thesis(tmp_path, *tasks):
+    study = setup("06", "smoke", "drawn", {"items": 24, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)
+    study.data = study.data.only(*tasks) if tasks else study.data
+    return Thesis(study, NETWORK, HEADS, batch_size=12, learning_rate=0.01)
+
+
+def test_all_are_as_long_and_see_the_same_batches(tmp_path):
+    made = thesis(tmp_path)
+    batches, streams = Batches(made.catalogues, made.heads), {}
+    for name, stages in configurations(2, 1, 3).items():
+        orders = [training_order(batches, made.settings, stage) for stage in stages for _ in range(stage.epochs)]
+        streams[name] = np.concatenate([np.concatenate(list(o.batches(epoch))) for epoch, o in enumerate(orders)])
+        assert {task for stage in stages for task in stage.tasks} == set(TASKS[name])
+    assert list(streams) == list(TASKS) and len({stream.tobytes() for stream in streams.values()}) == 1
+    shown = len(streams["joint"]) / 6
+    assert shown == pytest.approx(len(batches.rows("train", made.heads)), abs=12)  # an epoch: as many as there are
+
+
+def test_the_embedding_is_learned_on_a_frozen_backbone_and_the_cycles_are_those_of_the_stages():
+    of = configurations(2, 1, 3)
+    assert [(s.train, s.epochs) for s in of["staged"]] == [("all", 2), ("item", 1), ("all", 3)]
+    assert [(s.train, s.epochs) for s in of["joint in cycles"]] == [("all", 2), ("all", 1), ("all", 3)]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "sampler"), [(("category",), "shuffle"), (("item",), "items"), (("category", "item"), "mixed")]
+)
+def test_a_catalogue_without_some_of_the_tasks_has_networks_for_the_others(tmp_path, tasks, sampler):
+    made = thesis(tmp_path, *tasks)
+    assert [head.name for head in made.heads] == list(tasks) and made.settings.sampler == sampler
+
+
+def test_a_run_is_found_by_every_notebook(tmp_path):
+    first = thesis(tmp_path).train("single category", (1, 1, 1))
+    again = setup("02", "smoke", "drawn", {"items": 24, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)
+    second = Thesis(again, NETWORK, HEADS, batch_size=12, learning_rate=0.01).train("single category", (1, 1, 1))
+    assert not first.found and second.found and first.run_dir == second.run_dir
