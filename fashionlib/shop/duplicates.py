@@ -96,19 +96,19 @@ def duplicate_groups(data: ImageData, pairs: np.ndarray) -> np.ndarray:
     return join_groups(len(table), pairs, np.stack([first, np.arange(len(table))], axis=1))
 
 
-def split_by_groups(data: ImageData, stratum: str, pairs: np.ndarray, seed: int = 7) -> ImageData:
+def split_by_groups(data: ImageData, stratum: str, pairs: np.ndarray, seed: int = 42) -> ImageData:
     """The same data under the ``grouped`` split: no item and none of the near-duplicate ``pairs`` on both sides; the
     groups are stratified by the column ``stratum``."""
     split = grouped_split(duplicate_groups(data, pairs), data.catalogue.column(stratum), seed)
     return data.with_split(split, split="grouped", split_seed=seed)
 
 
-def choose_split(data: ImageData, split: str, stratum: str) -> ImageData:
+def choose_split(data: ImageData, split: str, stratum: str, seed: int = 42) -> ImageData:
     """The data under its own split (``"source"``), or with near-duplicates kept on one side (``"grouped"``; see
     ``split_by_groups``). Raises ``ValueError`` for other names."""
     if split not in ("source", "grouped"):
         raise ValueError(f"the split is 'source' or 'grouped', not {split!r}")
-    return split_by_groups(data, stratum, duplicate_pairs(data)) if split == "grouped" else data
+    return split_by_groups(data, stratum, duplicate_pairs(data), seed) if split == "grouped" else data
 
 
 def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:

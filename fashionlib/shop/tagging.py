@@ -102,8 +102,8 @@ class Tagger:
         with torch.inference_mode():
             if pixels:
                 features = self.model.features(torch.from_numpy(np.stack(pixels)).to(self.device))
-                finite = features.isfinite().all(1).tolist()
                 outputs = self.model.answers(features)
+                finite = torch.stack([of.isfinite().all(1) for of in (features, *outputs.values())]).all(0).tolist()
                 direction = outputs[self._similarity.name] if self._similarity else features
                 directions = F.normalize(direction.float(), dim=1).cpu().numpy()
             for task in self.tasks if pixels and rules else ():

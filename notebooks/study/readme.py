@@ -88,15 +88,6 @@ def answer() -> str:
     )
 
 
-def contrasts() -> str:
-    """The planned contrasts of notebook 06, in points."""
-    found = table("06_contrasts")
-    points = found[["difference", "ci_low", "ci_high"]].mul(100).map("{:+.1f}".format)
-    found["95% interval"] = points["ci_low"] + " to " + points["ci_high"]
-    found["points"] = points["difference"]
-    return markdown(found[["contrast", "task", "points", "95% interval", "p_holm", "verdict"]], bold="points")
-
-
 def shop() -> str:
     """What notebook 09 measured on the photographs."""
     speed, index = table("09_tagging_speed").set_index("what").loc["tag_folder"], table("09_index").iloc[-1]
@@ -113,7 +104,7 @@ def shop() -> str:
 
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
-    blocks = {block.__name__: block for block in (answer, contrasts, headline, provenance, shop)}
+    blocks = {block.__name__: block for block in (answer, headline, provenance, shop)}
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)
 

@@ -31,6 +31,7 @@ from .provenance import git_state, plain
 from .results import Results
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent
+GROUPED_SEED = 7  # the split of seed 42 was tested on by earlier editions
 Tasks = Sequence[str | Task]
 
 
@@ -86,7 +87,8 @@ class Study:
         if key not in self._opened:
             data = cache_images(_catalogue(source, self.data_root, options), self.image_size, folder)
             stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
-            self._opened[key] = _with_less_training(choose_split(data, split, stratum), self.training_share)
+            data = choose_split(data, split, stratum, GROUPED_SEED)
+            self._opened[key] = _with_less_training(data, self.training_share)
         return self._opened[key]
 
     def model(self, tasks: Tasks, seed: int = 0, data=None, **options) -> MultitaskModel:

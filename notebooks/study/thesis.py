@@ -39,7 +39,8 @@ class Thesis:
         owner = {n: part.catalogue for part in self.catalogues for n in part.catalogue.tasks if n in ALL}
         self.heads: list[Task] = [owner[name].task(name, **heads.get(name, {})) for name in ALL if name in owner]
         sampler = "shuffle" if "item" not in owner else "mixed" if len(owner) > 1 else "items"
-        stream = {"sampler": sampler, "item_share": 0.5, "per_item": 2, "shift": 2, "erase": 0.0}
+        shift = max(1, study.image_size[0] // 30)  # of the width; nothing is erased, for items differ in small things
+        stream = {"sampler": sampler, "item_share": 0.5, "per_item": 2, "shift": shift, "erase": 0.0}
         recipe = {"optimizer": "adamw", "weight_decay": 0.02, "label_smoothing": 0.1}
         self.settings = Settings(**{**recipe, **stream, **settings})
 

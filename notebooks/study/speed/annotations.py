@@ -20,10 +20,10 @@ BLOCK = 2000  # rows made up at once
 
 
 def annotation_speed(rows: int = 289_222, attributes: int = 1000, folder: str | Path | None = None) -> pd.DataFrame:
-    """Columns what, rows, seconds, peak_mb: ``first read`` of a coarse annotation, and ``second read`` from the cache
+    """Columns what, rows, seconds, peak_mb: ``first read`` of an attribute file, and ``second read`` from the cache
     that the first left. Each in a process of its own that has one core.
 
-    The file, about 1.1 GB at full size, is written below ``folder`` (the system's temporary one) for the time being.
+    The file, about 1.1 GB at full size, lies below ``folder`` (the system's temporary one) until the end.
     Seconds are of reading alone, without starting Python; the peak is that of the whole process."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "list_attr_img.txt"
