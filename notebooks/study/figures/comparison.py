@@ -28,8 +28,8 @@ def seed_dots(
 ) -> Figure:
     """What each ``row`` reaches, a panel for each ``panel``: the mean of ``value`` as a mark and a number. Rows of the
     table that share both are seeds, each a dot. A line is the interval from ``ci_low`` to ``ci_high``, if the table has
-    them, and a dash a missing value. A column ``metric`` is added to a panel's title. ``references`` (name -> column)
-    are vertical lines, at the largest value in a panel."""
+    them, and a dash a missing value; a column ``n_seeds`` says whether it is a mean. A column ``metric`` is added to a
+    panel's title. ``references`` (name -> column) are vertical lines, at the largest value in a panel."""
     rows, titles = list(dict.fromkeys(table[row])), list(dict.fromkeys(table[panel]))
     figure, axes_of = row_panels(rows, len(titles))
     look, lines = look_of(rows), {}
@@ -53,7 +53,8 @@ def seed_dots(
                 lines[label] = axes.axvline(part[column].max(), color=BLACK, linestyle=kind, linewidth=1, label=label)
         heading = words(title) if panel == "metric" else title
         axes.set_title(f"{heading}\n{_metric(part)}" if "metric" in there and panel != "metric" else heading)
-    label = "mean, with 95% interval" if "ci_low" in there else "mean" if several else "measured"
+    what = "one seed" if "n_seeds" in table and table["n_seeds"].max() == 1 else "mean"
+    label = f"{what}, with 95% interval" if "ci_low" in there else what if several else "measured"
     marks = [Line2D([], [], color=BLACK, marker="o", label=label)]
     if several:
         marks.append(Line2D([], [], color=BLACK, marker=".", linestyle="none", alpha=0.6, label="a seed"))
