@@ -58,6 +58,7 @@ def house(tmp_path):
 case "$1 $2" in
   "-m venv") mkdir -p "${{@: -1}}/bin" && cp "$0" "${{@: -1}}/bin/python" ;;
   "-m pip") echo "$*" >>pip.log ;;
+  "-m uv") [[ ! -f no_uv ]] && echo "$*" >>pip.log ;;
   *) exec "{sys.executable}" "$@" ;;
 esac
 """
@@ -108,7 +109,9 @@ def test_a_fresh_machine_gets_an_environment_once_and_the_notebooks_run(house, o
     assert first.returncode == 0, first.stderr
     assert "making .venv" in first.stdout and "asked for 3 demo None notebooks" in first.stdout
     assert "01 0." in first.stdout.splitlines()[-1] and " min" in first.stdout.splitlines()[-1]
-    assert "-c constraints.txt -e .[all]" in (house / "pip.log").read_text()
+    asked = (house / "pip.log").read_text().splitlines()
+    assert "pip install" in asked[-2] and asked[-2].endswith(" uv")
+    assert "uv pip install" in asked[-1] and asked[-1].endswith("-c constraints.txt -e .[all]")
     finished = house / "results" / "demo" / "notebooks"
     assert sorted(path.name for path in finished.iterdir()) == ["01_first.ipynb", "02_second.ipynb"]
 
@@ -176,7 +179,10 @@ def test_an_unfinished_environment_is_completed(house, outside):
     assert len((house / "pip.log").read_text().splitlines()) >= 2
     for marker in (house / ".venv").glob(".*"):
         marker.unlink()
+    (house / "no_uv").touch()
     assert "completing .venv" in run_all(folder=house, **outside).stdout
+    by_pip = (house / "pip.log").read_text().splitlines()[-1]
+    assert by_pip.startswith("-m pip install") and by_pip.endswith("-c constraints.txt -e .[all]")
     assert ".venv" not in run_all(folder=house, **outside).stdout
 
 
