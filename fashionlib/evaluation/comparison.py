@@ -41,10 +41,9 @@ def comparison_table(outcomes: Outcomes, repeats: int = 1000, seed: int = 0) -> 
 def difference_table(
     outcomes: Outcomes, against: Mapping[str, str], repeats: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """The ``contrast`` of every configuration to the one that ``against`` names for a task: one row per task, other
-    configuration that has it, and metric of both: configuration, against, task, metric, difference, ci_low, ci_high, p
-    (of one contrast alone, see ``holm``), n_seeds (of the two the fewer). Raises ``ValueError`` if the test images
-    differ, or a configuration that ``against`` names lacks the task."""
+    """The ``contrast`` of every configuration to the one that ``against`` names for a task, a row for each metric of
+    both: configuration, against, task, metric, difference, ci_low, ci_high, p (of one contrast alone, see ``holm``),
+    n_seeds (the fewer). Raises as ``contrast``, and ``ValueError`` if one that ``against`` names lacks the task."""
     rows = []
     for task, reference in against.items():
         found = {name: [run[task] for run in runs if task in run] for name, runs in outcomes.items()}

@@ -56,11 +56,17 @@ class Predictions:
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """The metrics of every evaluated task, as the task defines them."""
-        result = {}
-        for name, task in self.tasks.items():
-            if task.evaluated:
-                result |= task.metrics(self.activations[name], self.targets[name])
-        return result
+        return joint_metrics(self)
+
+
+def joint_metrics(*predictions: Predictions) -> dict[str, dict[str, float]]:
+    """The metrics of every evaluated task, over one or several catalogues."""
+    found = {}
+    for name, task in {name: task for part in predictions for name, task in part.tasks.items()}.items():
+        if task.evaluated:
+            parts = [(p.activations[name], p.targets[name]) for p in predictions if name in p.tasks]
+            found |= task.metrics(*map(np.concatenate, zip(*parts, strict=True)))
+    return found
 
 
 def sampling_units(table: pd.DataFrame) -> np.ndarray:

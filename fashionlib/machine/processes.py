@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -56,12 +55,3 @@ def agree(value: object, what: str) -> None:
     """Raises ``RuntimeError`` in a process that has another value than the main one: they would train apart."""
     if run_once(lambda: value) != value:
         raise RuntimeError(f"process {process_number()} and the main process differ in {what}")
-
-
-def copy_from_main(tensors: Iterable[Tensor]) -> None:
-    """Overwrite tensors in every process by those of the main one, such as the statistics of batch norms."""
-    if process_count() > 1:
-        from torch import distributed
-
-        for tensor in tensors:
-            distributed.broadcast(tensor, src=0)

@@ -20,9 +20,8 @@ from ..data.decoding import MAY_PASS
 from ..data.files import printable
 from ..machine.files import file_sha256, write_atomically, write_json
 from ..machine.progress import progress
-from ..training.checkpoints import model_id
 from .shards import BulkError, BulkOptions, Job, Shard, count, cut, read_part, sha256
-from .tagging import EMBEDDINGS, TAGS
+from .tagging import EMBEDDINGS, TAGS, model_id
 
 SUMMARY = ("images", "unreadable", "may_pass", "reasons")  # what the results say of themselves, too
 METADATA = b"fashionlib"  # in the schema of a parquet file: which job it is the result of

@@ -16,11 +16,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ..data.decoding import BadImage
+from ..machine.files import file_sha256
 from ..machine.progress import progress
 from ..models import MultitaskModel
 from ..tasks import MultiLabel, Similarity, Task
 from ..tasks.base import CHECKED
-from ..training.checkpoints import load_model, model_id
+from ..training.checkpoints import load_model
 from ..training.settings import Count
 from .photos import decoded, named_photos
 
@@ -41,6 +42,13 @@ class Rules:
 
     top: Count = 3
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+def model_id(path: str | Path) -> str:
+    """What a ``model.pth`` is known by: the first 16 hex digits of its SHA-256. Raises ``FileNotFoundError``."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"model: there is no file {path}")
+    return file_sha256(path)[:16]
 
 
 class Tagger:

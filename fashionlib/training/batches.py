@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..data.images import ImageData
 from ..machine.processes import process_count
@@ -70,10 +70,6 @@ class Batches(Dataset):
             mine = owner == number
             images[torch.from_numpy(mine)] = part.fetch(rows[mine] - self.starts[number])
         return images
-
-    def loader(self, order: Iterable[np.ndarray], workers: int = 0, pin: bool = False) -> DataLoader:
-        """A DataLoader of whole batches; ``workers`` = 0 suits cached pixels on a CPU."""
-        return DataLoader(self, sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)
 
 
 def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("train")) -> Order:  # noqa: B008

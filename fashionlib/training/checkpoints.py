@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..machine.files import file_sha256, read_checkpoint, write_atomically
+from ..machine.files import read_checkpoint, write_atomically
 from ..models import LIMITS, MultitaskModel, model_from_description
 
 FORMAT = "fashionlib model 2"
@@ -51,13 +51,6 @@ def load_model(path: str | Path) -> MultitaskModel:
     if bad := {t: v for t, v in model.temperatures.items() if not LIMITS[0] <= v <= LIMITS[1]}:
         raise ValueError(f"model: {path} has temperatures {bad}; they lie between {LIMITS[0]} and {LIMITS[1]}")
     return model.eval()
-
-
-def model_id(path: str | Path) -> str:
-    """What a ``model.pth`` is known by: the first 16 hex digits of its SHA-256. Raises ``FileNotFoundError``."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"model: there is no file {path}")
-    return file_sha256(path)[:16]
 
 
 class CheckpointFolder:

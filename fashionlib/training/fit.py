@@ -15,19 +15,20 @@ import pandas as pd
 import torch
 from accelerate.utils import reduce, send_to_device
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..data.images import ImageData
 from ..evaluation.calibration import calibrate
 from ..evaluation.predict import predict
 from ..machine.hardware import Arithmetic, candidates, fastest
-from ..machine.processes import agree, copy_from_main, process_count, process_number, run_once, start_accelerator
+from ..machine.processes import agree, process_count, process_number, run_once, start_accelerator
 from ..machine.progress import progress
 from ..models import MEASURED, MultitaskModel
 from .augmentation import ShiftFlipErase
 from .batches import Batch, Batches, training_order
 from .checkpoints import load_model, save_model
 from .checks import check
-from .optimisation import AVERAGE_EVERY, LossWeights, freeze, learning_rate_at, make_optimizer
+from .optimisation import AVERAGE_EVERY, LossWeights, freeze, learning_rate_at, make_optimizer, surgery
 from .runs import RunFolder, State
 from .samplers import Order, share
 from .settings import Settings, Stage
@@ -70,10 +71,9 @@ def fit(
     and ends bit-equal to a run that was never stopped (on one machine, with one number of threads): what is random
     depends on seed, epoch and step alone. If anything differs, the old run is moved aside and the reason printed. A run
     is known by the weights it starts from, too: make the model anew, after ``torch.manual_seed``, before calling again.
-    The model itself is trained, not a copy.
 
-    Started by ``torchrun``, every process calls it and works on its share of each batch, in which triplets are sought;
-    batch norms have the statistics of the main process, which writes into a ``run_dir`` that all of them see.
+    Started by ``torchrun``, every process works on its share of each batch, in which triplets are sought; batch norms
+    have the statistics of the main process, which writes into a ``run_dir`` that all of them see.
 
     Raises ``ValueError`` where model, data, stages and settings do not fit together, before anything is written;
     ``FloatingPointError`` if a loss or a weight is no longer finite; ``RuntimeError`` if another process trains in
@@ -82,6 +82,8 @@ def fit(
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
     check(model, data, stages)
+    if settings.loss_weights == "pcgrad" and process_count() > 1:
+        raise ValueError("settings: loss_weights 'pcgrad' takes the gradients of one process; start one")
     run = RunFolder(Path(run_dir), model, data, settings, stages)
     accelerator = start_accelerator()
     device, writes = accelerator.device, accelerator.is_main_process
@@ -188,6 +190,10 @@ def train_epoch(
     augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
     device, processes, me = state.model.mean.device, process_count(), process_number()
     steps = stage.epochs * len(order)
+    if settings.loss_weights == "dwa":
+        state.loss_weights.balance(state.history, tasks)
+    common = (*state.model.body.parameters(), *state.model.trunk.parameters())
+    shared = [p for p in common if p.requires_grad and settings.loss_weights == "pcgrad"]
     sums = torch.tensor([state.losses.get(name, 0.0) for name in tasks], device=device)
     patience, first = 60 * settings.checkpoint_minutes, state.batch
     began, before = time.perf_counter(), state.seconds
@@ -196,10 +202,10 @@ def train_epoch(
         for batch in order.batches(state.epoch, first):
             yield batch[share(batch, order.together, me, processes)] if processes > 1 else batch
 
-    loader = batches.loader(rows(), settings.workers, pin=device.type == "cuda")
+    where = {"num_workers": settings.workers, "pin_memory": device.type == "cuda"}
     with progress(total=len(order), what=f"epoch {state.epoch + 1}", unit="step") as bar:
         bar.update(first)
-        for batch in loader:
+        for batch in DataLoader(batches, sampler=rows(), batch_size=None, **where):
             rng = np.random.default_rng([settings.seed, state.epoch, state.batch])
             noise = rng.random((len(batch.images) * processes, augment.draws), np.float32)
             if processes > 1:
@@ -212,7 +218,7 @@ def train_epoch(
             images = augment(batch.images, torch.from_numpy(noise))
             total, losses = step(images, batch.targets)
             check_finite(total, losses, state.step)
-            total.backward()
+            surgery(list(losses.values()), shared, rng) if shared else total.backward()
             state.optimizer.step()
             state.optimizer.zero_grad()
             state.step += 1
@@ -227,7 +233,8 @@ def train_epoch(
                 save()
     means = sums / len(order)
     if processes > 1:
-        copy_from_main([*state.model.buffers(), *state.average.buffers(), *state.average.parameters()])
+        for tensor in (*state.model.buffers(), *state.average.buffers(), *state.average.parameters()):
+            torch.distributed.broadcast(tensor, src=0)  # the statistics of batch norms are the main process's
         means = reduce(means, reduction="mean")
     if bad := [name for name, tensor in state.model.state_dict().items() if not torch.isfinite(tensor).all()]:
         raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")

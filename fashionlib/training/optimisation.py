@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -16,30 +17,53 @@ AVERAGE_EVERY = 4  # steps: with the fourth power of the decay it is the same av
 
 
 class LossWeights(nn.Module):
-    """The total loss: a weighted sum, or with ``"uncertainty"`` the sum of exp(-s) L + s / 2 with a learned s for each
-    task, the log of its variance (Kendall, Gal, Cipolla, 2018, eq. 10 for classification)."""
+    """The total loss: a weighted sum. The weights of ``"uncertainty"`` are exp(-s) with a learned s, the log of a
+    task's variance, and s / 2 is added (Kendall, Gal, Cipolla, 2018, eq. 10 for classification); those of ``"dwa"``
+    grow with the ratio of a loss to that of the epoch before (Liu et al., 2019, eq. 7); ``"pcgrad"``: ``surgery``."""
 
     def __init__(self, weights: str | Mapping[str, float], tasks: tuple[str, ...]):
         super().__init__()
-        self.learned = weights == "uncertainty"
-        if not self.learned and (strange := set(weights) - set(tasks)):
+        self.kind, self.fixed = (weights, {}) if isinstance(weights, str) else ("fixed", dict(weights))
+        if strange := set(self.fixed) - set(tasks):
             raise ValueError(f"settings: loss_weights names {', '.join(sorted(strange))}; tasks are {', '.join(tasks)}")
-        self.fixed = {} if self.learned else dict(weights)
-        self.tasks = tasks if self.learned else ()
+        self.tasks = tasks if self.kind == "uncertainty" else ()
         keys = [module_key(task, nn.ParameterDict) for task in self.tasks]
         self.log_variance = nn.ParameterDict({key: nn.Parameter(torch.zeros(())) for key in keys})
 
     def weights(self) -> dict[str, float]:
-        """What each loss is multiplied by, where that is learned."""
-        return {task: float((-self._s(task).detach()).exp()) for task in self.tasks}
+        """What each loss is multiplied by, where that is found in training."""
+        return self.fixed if self.kind == "dwa" else {t: float((-self._s(t).detach()).exp()) for t in self.tasks}
+
+    def balance(self, history: Sequence[Mapping], tasks: Sequence[str], temperature: float = 2.0) -> None:
+        """Set the weights that ``"dwa"`` gives an epoch, by the losses of those before it: equal in the first two."""
+        now, before = [[row.get(f"loss/{t}", np.nan) for t in tasks] for row in [{}, {}, *history][:-3:-1]]
+        powers = np.exp(np.nan_to_num(np.divide(now, before), nan=1.0) / temperature)
+        self.fixed = dict(zip(tasks, (len(tasks) * powers / powers.sum()).tolist(), strict=True))
 
     def _s(self, task: str) -> Tensor:
         return self.log_variance[module_key(task, nn.ParameterDict)]
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
-        if not self.learned:
+        if self.kind != "uncertainty":
             return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
         return sum(loss * (-self._s(t)).exp() + self._s(t) / 2 for t, loss in losses.items())
+
+
+def surgery(losses: Sequence[Tensor], shared: Sequence[nn.Parameter], rng: np.random.Generator) -> None:
+    """The backward pass of a sum of losses in which each one's gradient on the ``shared`` weights is first freed of
+    what opposes those of the others, one after the other in random order (PCGrad: Yu et al., 2020, algorithm 1)."""
+    found, sizes = [], [parameter.numel() for parameter in shared]
+    for loss in losses:
+        loss.backward(retain_graph=True)
+        found.append(torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in shared]))
+        for parameter in shared:
+            parameter.grad = None
+    freed = [gradient.clone() for gradient in found]
+    for number, gradient in enumerate(freed):
+        for other in [found[k] for k in rng.permutation(len(found)) if k != number]:
+            gradient -= (gradient @ other).clamp(max=0) / (other @ other).clamp(min=1e-30) * other
+    for parameter, part in zip(shared, sum(freed).split(sizes), strict=True):
+        parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))  # in the layout of the weights
 
 
 def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> None:
@@ -74,8 +98,8 @@ def make_optimizer(
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((relative, decay), []).append(parameter)
     described = [
-        {"params": found, "relative": relative, "weight_decay": decay, "lr": relative * learning_rate}
-        for (relative, decay), found in groups.items()
+        {"params": found, "relative": relative, "weight_decay": d, "lr": relative * learning_rate}
+        for (relative, d), found in groups.items()
     ]
     if adamw:
         return torch.optim.AdamW(described, lr=learning_rate, fused=True)

@@ -177,8 +177,7 @@ class RunFolder:
 
     def write_history(self, rows: list[dict]) -> None:
         """Write ``history.csv``, a row an epoch, from which a ``Run`` reads it."""
-        text = pd.DataFrame(rows).to_csv(index=False)
-        write_atomically(self.path / "history.csv", lambda file: file.write(text.encode()))
+        write_atomically(self.path / "history.csv", lambda file: pd.DataFrame(rows).to_csv(file, index=False))
 
 
 def _describe(data: ImageData, model: MultitaskModel) -> dict:

@@ -83,12 +83,9 @@ class MixedOrder(Order):
         self.labels, self.items, self.together = labels, items, items.together
 
     def batches(self, epoch, start=0):
-        pairs = zip(self._passes(self.labels, epoch), self._passes(self.items, epoch), strict=False)
+        passes = [map(side.batches, count(epoch * 1_000)) for side in (self.labels, self.items)]
+        pairs = zip(*map(chain.from_iterable, passes), strict=False)
         yield from map(np.concatenate, islice(pairs, start, len(self)))
-
-    @staticmethod
-    def _passes(side: Order, epoch: int) -> Iterator[np.ndarray]:
-        return chain.from_iterable(side.batches(epoch * 1_000 + number) for number in count())
 
 
 def share(batch: np.ndarray, together: int, process: int, processes: int) -> np.ndarray:

@@ -13,6 +13,7 @@ Whole = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+LossWeight = Literal["uncertainty", "dwa", "pcgrad"]
 Sampler = Literal["shuffle", "balanced", "items", "mixed"]
 
 
@@ -35,8 +36,8 @@ class Settings:
     """On weight matrices and kernels; norms and biases have none."""
     label_smoothing: Share = 0.05
     """Share of the target spread evenly over all classes of a label."""
-    loss_weights: Literal["uncertainty"] | dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    """Weight of each task's loss (1 where not given), or ``"uncertainty"``: learned (Kendall, Gal, Cipolla, 2018)."""
+    loss_weights: LossWeight | dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Weight of each task's loss (1 where not given), or how they are found (see ``LossWeights``)."""
     ema_decay: Share = 0.999
     """Per-step decay of the averaged weights that are evaluated and saved; 0 switches the average off."""
     shift: Whole = 4
@@ -46,8 +47,8 @@ class Settings:
     erase: Share = 0.25
     """Probability of erasing a random rectangle."""
     sampler: Sampler = "shuffle"
-    """``"shuffle"``, ``"balanced"`` (every class of the first single label equally often), ``"items"`` (``per_item``
-    images of each item in a batch) or ``"mixed"`` (part of each batch shuffled, part by items)."""
+    """``"shuffle"``, ``"balanced"`` (classes of the first single label equally often), ``"items"`` (``per_item`` images
+    of each item in a batch) or ``"mixed"`` (part of each batch shuffled, part by items)."""
     per_item: Count = 4
     """Images of one item in a batch, for the samplers ``"items"`` and ``"mixed"``."""
     item_share: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -66,17 +67,9 @@ class Settings:
 
 @dataclass(frozen=True, config=CHECKED)
 class Stage:
-    """One part of a staged training: which tasks count, for how long, and which parts of the network learn.
-
-    Parameters
-    ----------
-    name: of the stage, in logs and tables.
-    tasks: names of the tasks whose losses count; None means all.
-    epochs: passes over the training split.
-    train: ``"all"``, ``"heads"`` (the backbone is frozen, batch-norm statistics included), or the name of one head.
-    learning_rate: peak of this stage's schedule; None takes the settings'.
-    sampler: of this stage's batches; None takes the settings'.
-    """
+    """One part of a staged training: the ``tasks`` whose losses count (None: all), for how many ``epochs``, which parts
+    of the network ``train`` - ``"all"``, ``"heads"`` (the backbone is frozen, batch-norm statistics included), or the
+    name of one head - and, where they are not the settings', the peak ``learning_rate`` and the ``sampler``."""
 
     name: str
     tasks: Annotated[tuple[str, ...] | None, Field(strict=False)] = None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.images import ImageData
-from ..evaluation.predict import Predictions
+from ..evaluation.predict import Predictions, joint_metrics
 
 
 class Tracker:
@@ -49,11 +49,7 @@ class Tracker:
 def validation_row(*predictions: Predictions) -> dict[str, float]:
     """Every metric of every evaluated task, over one or several catalogues, as ``label/metric``; and ``score``: the
     mean of the first of each label (accuracy, mean average precision or recall at 1)."""
-    metrics = {}
-    for task in {name: task for part in predictions for name, task in part.tasks.items() if task.evaluated}.values():
-        parts = [part for part in predictions if task.name in part.tasks]
-        found, wanted = ([getattr(p, of)[task.name] for p in parts] for of in ("activations", "targets"))
-        metrics |= task.metrics(np.concatenate(found), np.concatenate(wanted))
+    metrics = joint_metrics(*predictions)
     row = {f"{label}/{name}": value for label, values in metrics.items() for name, value in values.items()}
     first = pd.Series([next(iter(values.values())) for values in metrics.values()], dtype=float)
     return {**row, "score": float(first.mean())}

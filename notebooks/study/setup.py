@@ -88,7 +88,7 @@ class Study:
             data = cache_images(_catalogue(source, self.data_root, options), self.image_size, folder)
             stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
             data = choose_split(data, split, stratum, GROUPED_SEED)
-            self._opened[key] = _with_less_training(data, self.training_share)
+            self._opened[key] = with_less_training(data, self.training_share)
         return self._opened[key]
 
     def model(self, tasks: Tasks, seed: int = 0, data=None, **options) -> MultitaskModel:
@@ -157,7 +157,7 @@ def setup(
     return study
 
 
-def _with_less_training(data: ImageData, share: float) -> ImageData:
+def with_less_training(data: ImageData, share: float) -> ImageData:
     if share >= 1:
         return data
     rows, units = data.catalogue.rows("train"), sampling_units(data.catalogue.table)

@@ -22,8 +22,8 @@ from fashionlib.shop import bulk
 from fashionlib.shop import photos as photos_module
 from fashionlib.shop.bulk import BulkError, BulkOptions, tag_folder
 from fashionlib.shop.shards import Job, cut
-from fashionlib.shop.tagging import Tagger
-from fashionlib.training.checkpoints import model_id, save_model
+from fashionlib.shop.tagging import Tagger, model_id
+from fashionlib.training.checkpoints import save_model
 from shop import bulk_jobs
 from shop.bulk_jobs import SHARD_SIZE, make_photos, plain, read
 from tiny import tiny_data, tiny_model

@@ -141,14 +141,14 @@ def test_stages_train_what_they_name(data, tmp_path):
     assert all(torch.equal(body[name], before[f"body.{name}"]) for name in body)
 
 
-@pytest.mark.parametrize("weights", ["uncertainty", {"gender": 0.0, "taxonomy": 2.0}])
+@pytest.mark.parametrize("weights", ["uncertainty", "pcgrad", {"gender": 0.0, "taxonomy": 2.0}])
 def test_loss_weights_reach_the_loop(data, tmp_path, weights):
     names = ("gender", "taxonomy")
     model = tiny_model(data, *names)
     before = model.heads["gender"].weight.detach().clone()
     settings = replace(SETTINGS, epochs=1, weight_decay=0, ema_decay=0, loss_weights=weights)
     run = fit(model, data, settings, tmp_path / "run")
-    assert torch.equal(run.model.heads["gender"].weight, before) == (weights != "uncertainty")
+    assert torch.equal(run.model.heads["gender"].weight, before) == isinstance(weights, dict)
 
 
 class Explodes(SingleLabel):
@@ -216,6 +216,16 @@ def test_learned_loss_weights_are_in_the_history_and_move(data, tmp_path):
     history = fit(tiny_model(data, "gender", "words"), data, settings, tmp_path / "run").history
     for task in ("gender", "words"):
         assert history[f"weight/{task}"].iloc[-1] < 0.9  # both losses are above one half, where it would stay at 1
+
+
+def test_dwa_weights_are_equal_for_two_epochs_and_then_move(data, tmp_path):
+    settings = replace(SETTINGS, epochs=3, loss_weights="dwa")
+    history = fit(tiny_model(data, "gender", "words"), data, settings, tmp_path / "run").history
+    weights = history[["weight/gender", "weight/words"]].to_numpy()
+    assert (weights[:2] == 1).all() and (weights[2] != 1).all() and weights[2].sum() == pytest.approx(2)
+    ratio = history[["loss/gender", "loss/words"]].to_numpy()
+    expected = np.exp(ratio[1] / ratio[0] / 2)
+    np.testing.assert_allclose(weights[2], 2 * expected / expected.sum(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from fashionlib.training.optimisation import LossWeights, freeze, learning_rate_at, make_optimizer, weight_average
+from fashionlib.training.optimisation import (
+    LossWeights,
+    freeze,
+    learning_rate_at,
+    make_optimizer,
+    surgery,
+    weight_average,
+)
 from fashionlib.training.settings import Settings, Stage
 from tiny import SETTINGS, tiny_data, tiny_model
 
@@ -54,6 +61,31 @@ def test_fixed_loss_weights():
     assert LossWeights({"b": 0.5}, ("a", "b"))(losses).item() == pytest.approx(3.5)
     with pytest.raises(ValueError, match="loss_weights names colour, shape; tasks are a, b"):
         LossWeights({"shape": 1, "colour": 2}, ("a", "b"))
+
+
+def test_dwa_weights_are_a_softmax_of_the_ratios_of_the_last_two_losses():
+    weights, tasks = LossWeights("dwa", ("a", "b")), ("a", "b")
+    losses = {"a": torch.tensor(2.0), "b": torch.tensor(3.0)}
+    history = [{"loss/a": 4.0, "loss/b": 1.0}, {"loss/a": 2.0, "loss/b": 0.9}]
+    for before in ([], history[:1], [{"loss/a": 1.0}, {"loss/a": 1.0, "loss/b": 2.0}]):  # b is new in the last
+        weights.balance(before, tasks)
+        assert weights(losses).item() == pytest.approx(5.0)
+    weights.balance(history, tasks)
+    a, b = math.exp(2 / 4 / 2), math.exp(0.9 / 1 / 2)
+    assert weights.weights() == pytest.approx({"a": 2 * a / (a + b), "b": 2 * b / (a + b)})
+    assert weights(losses).item() == pytest.approx(2 * (2 * a + 3 * b) / (a + b))
+
+
+@pytest.mark.parametrize("targets", [((2.0, 0.0), (-1.0, 1.0)), ((2.0, 0.0), (1.0, 1.0))])
+def test_surgery_takes_out_of_each_gradient_what_opposes_the_other(targets):
+    shared, heads = nn.Parameter(torch.zeros(2)), nn.ParameterList([nn.Parameter(torch.ones(())) for _ in targets])
+    losses = [head * (shared @ -torch.tensor(of)) for head, of in zip(heads, targets, strict=True)]
+    surgery([loss + 0 * shared.sum() for loss in losses], [shared], np.random.default_rng(0))
+    one, two = (-np.array(of) for of in targets)
+    if one @ two < 0:
+        one, two = one - one @ two / (two @ two) * two, two - two @ one / (one @ one) * one
+    np.testing.assert_allclose(shared.grad.numpy(), one + two, rtol=1e-6)
+    assert all(head.grad.item() == 0 for head in heads)
 
 
 def test_uncertainty_weights_follow_the_formula_and_learn_the_loss_as_variance():
