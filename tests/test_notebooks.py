@@ -43,7 +43,7 @@ FIGURES = {
     "05": {"variants", "trade_off", "conflict"},
     "06": {"stages", "comparison", "contrasts", "predictions", "found"},
     "07": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
-    "08": {"comparison", "contrasts"},
+    "08": {"comparison", "contrasts", "cost"},
     "09": {"calibration", "similar", "filtered", "planted", "suspects"},
 }
 COLUMNS = {  # of the tables that other notebooks and readers rely on

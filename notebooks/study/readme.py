@@ -72,39 +72,40 @@ def provenance() -> str:
     )
 
 
+def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame) -> str:
+    """The answer of the study in a sentence, from the planned contrasts and the speeds of notebook 06."""
+    rows = contrasts[contrasts["contrast"].str.startswith("H1")]
+    names = {"category": "accuracy of the category", "attributes": "mAP of the attributes", "item": "Recall@1"}
+    found = [f"{100 * row.difference:+.1f} points of {names[row.task]} ({row.verdict})" for row in rows.itertuples()]
+    speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
+    return (
+        "One network that learns all three tasks at once, beside three that saw the same images and learned one each: "
+        f"{', '.join(found)}, and {speed['one network'] / speed['three networks']:.1f} times as many photos a second "
+        f"({n} seed{'s' * (n > 1)})."
+    )
+
+
 def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
     found = table("08_comparison")
     found = found[found["metric"] == found["task"].map(MAIN)]
-    found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(" ± {:.4f}".format)
+    spread = found["std"].map(" ± {:.4f}".format).where(found["std"].notna(), "")
+    found["shown"] = found["mean"].map("{:.4f}".format) + spread
     rows = found.pivot(index="configuration", columns="task", values="shown")
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
     speed = table("06_inference").set_index("what")["images_per_second"]
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
-        f"Recall@1; means of {found['n_seeds'].max()} seeds, ± their standard deviation. One network answers "
-        f"{speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
+        f"Recall@1, on the test images of the grouped split; {found['n_seeds'].max()} seed(s), ± their standard deviation. One "
+        f"network answers {speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
     )
-
-
-def shop() -> str:
-    """What notebook 09 measured on the photographs."""
-    speed, index = table("09_tagging_speed").set_index("what").loc["tag_folder"], table("09_index").iloc[-1]
-    planted = table("09_planted").query("kind == 'all' and examined == planted").iloc[0]
-    found = f"{planted.precision:.0%} of as many suspects are such (by chance {planted.chance:.0%})"
-    query = f"{index.filtered_query_ms:.0f} ms, {index.filtered_recall:.3f} of the ten nearest found"
-    rows = {
-        "photos tagged a second": f"{speed.images_per_second:.0f}, {speed.ratio_to_bare:.2f} of the bare network",
-        f"a filtered query in {index['items']:,.0f} items": query,
-        f"{planted.planted:,.0f} labels made wrong on purpose": found,
-    }
-    return markdown(pd.DataFrame(rows.items(), columns=["on the photographs", "measured"]))
 
 
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
-    blocks = {block.__name__: block for block in (answer, headline, provenance, shop)}
+    blocks = {block.__name__: block for block in (answer, headline, provenance)}
+    blocks["finding"] = lambda: f"**{verdict(table('06_contrasts'), table('06_inference'))}**"
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)
 

@@ -15,9 +15,9 @@ def test_markdown_shows_text_as_it_is():
 
 
 def test_blocks_are_made_anew_and_what_is_around_them_stays(monkeypatch):
-    monkeypatch.setattr(readme, "shop", shop := lambda: "two hours")
-    shop.__name__ = "shop"
-    text = "before\n<!-- shop -->\none hour\n<!-- /shop -->\nafter"
+    monkeypatch.setattr(readme, "answer", answer := lambda: "two hours")
+    answer.__name__ = "answer"
+    text = "before\n<!-- answer -->\none hour\n<!-- /answer -->\nafter"
     assert render(text) == text.replace("one hour", "two hours") == render(render(text))
     with pytest.raises(KeyError, match="weather"):
         render("<!-- weather -->\nrain\n<!-- /weather -->")

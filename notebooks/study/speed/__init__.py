@@ -28,8 +28,10 @@ def in_turns(ways: Mapping[str, Callable], repeats: int) -> pd.Series:
 
 
 def in_new_process(function: Callable, *arguments):
-    """What a function of a module returns, called in a fresh Python: its peak of memory is its own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    """What a function of a module returns, called in a process of its own, whose peak of memory is its own."""
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload([function.__module__])  # libraries are loaded once, not in each process
+    with ProcessPoolExecutor(1, context) as pool:
         return pool.submit(function, *arguments).result()
 
 
