@@ -97,8 +97,8 @@ def answer() -> str:
     speed = table("06_inference").set_index("what")["images_per_second"]
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
-        f"Recall@1, on the test images of the grouped split; {found['n_seeds'].max()} seed(s), ± their standard deviation. One "
-        f"network answers {speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
+        f"Recall@1, on the test images of the grouped split; {found['n_seeds'].max()} seed(s), ± their standard "
+        f"deviation. One network answers {speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
     )
 
 
