@@ -94,11 +94,11 @@ def answer() -> str:
     rows = found.pivot(index="configuration", columns="task", values="shown")
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
-    speed = table("06_inference").set_index("what")["images_per_second"]
+    speed = table("06_inference").set_index("what")["images_per_second"].round()
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
         f"Recall@1, on the test images of the grouped split; {found['n_seeds'].max()} seed(s), ± their standard "
-        f"deviation. One network answers {speed['one network']:.0f} photos a second, three networks {speed['three networks']:.0f}."
+        f"deviation. One network answers {speed['one network']:g} photos a second, three {speed['three networks']:g}."
     )
 
 
