@@ -7,7 +7,6 @@ import importlib
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -36,6 +35,8 @@ def make_backbone(
 
     Raises ``ValueError`` for a name or option that timm does not know, and for weights that do not fit.
     """
+    import timm  # half of what importing this library would take, and not all of it makes networks
+
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
         raise ValueError(f"backbone {name!r} is not a network of timm; near it are {', '.join(near) or 'none'}")
@@ -61,6 +62,8 @@ def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> 
         own = body.state_dict()  # timm has the same tensors in the same order under other names, the classifier last
         body.load_state_dict(dict(zip(own, list(state.values())[: len(own)], strict=True)))
         return
+    import timm
+
     try:
         state = timm.create_model(name, pretrained=True, num_classes=0, **(options or {})).state_dict()
     except Exception as error:  # the hub's client raises many kinds when there is no network

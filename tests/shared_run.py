@@ -1,6 +1,7 @@
-"""A child of test_processes, one of several that torchrun starts: ``shared_run.py FOLDER [frozen] [kill STEP]``.
+"""A child of test_processes, one of several that torchrun starts: ``shared_run.py FOLDER [more] [kill STEP]``.
 
-Trains in FOLDER, then leaves there what each process saw: ``seen_RANK.json``.
+Trains in FOLDER, then leaves there what each process saw: ``seen_RANK.json``. With ``more`` it calls the same training
+again, and trains another one that a single process can repeat.
 """
 
 import json
@@ -60,7 +61,7 @@ if __name__ == "__main__":
     folder, options, rank = Path(sys.argv[1]), sys.argv[2:], os.environ["RANK"]
     if "kill" in options and rank == "1":
         kill_in_step(int(options[options.index("kill") + 1]))
-    finished, made = run(folder / "run", NO_BATCH_NORM if "by the image" in options else STAGED)
+    finished, made = run(folder / "run")
     seen = []
     finished.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
     together = predict(finished.model, made, "val")
@@ -77,6 +78,8 @@ if __name__ == "__main__":
         "rows": together.rows.tolist(),
         "equal": equal,
         "weights": weights,
-        "found": finished.found,
     }
+    if "more" in options:
+        facts["found"] = run(folder / "run")[0].found
+        run(folder / "by the image", NO_BATCH_NORM)
     (folder / f"seen_{rank}.json").write_text(json.dumps(facts))

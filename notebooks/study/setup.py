@@ -8,11 +8,11 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 
 from fashionlib import __version__
@@ -41,7 +41,7 @@ def _device() -> torch.device:
 
 def versions() -> None:
     """Print what is about to run: versions, the commit of the code, and the device."""
-    libraries = f"torch {torch.__version__}, timm {timm.__version__}, fashionlib {__version__}"
+    libraries = f"torch {torch.__version__}, timm {version('timm')}, fashionlib {__version__}"
     print(f"Python {platform.python_version()}, {libraries}")
     git, device = git_state(), _device()
     print(f"commit {git['commit']}{', changed since' if git['dirty'] else ''}")
