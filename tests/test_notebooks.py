@@ -29,7 +29,7 @@ TABLES = {
         "ranking_speed",
     },
     "05": {"parameters", "variants", "conflict"},
-    "06": {"stages", "comparison", "contrasts", "inference"},
+    "06": {"stages", "comparison", "relative", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "shipped"},
     "08": {"comparison", "full_size", "published", "training_time"},
