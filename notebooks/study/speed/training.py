@@ -37,7 +37,7 @@ def throughput(
     if there are not as many training images).
 
     - ``bare_step``: forward, losses, backward and optimiser on a batch in memory, in the arithmetic that ``fit`` takes.
-    - ``fit``: an epoch of ``fit``, with loading, augmentation and weight average. Ratio to ``bare_step``.
+    - ``fit``: the second epoch of ``fit``, with loading, augmentation and weight average. Ratio to ``bare_step``.
     - ``plain_recipe``: what most repositories do: Pillow and albumentations, image by image, in a DataLoader with two
       workers, from JPEG bytes in memory, the step in float32 and the usual layout. Ratio to ``bare_step``.
     - ``bare_forward`` and ``evaluate``: the network alone, and the library's prediction. Ratio to ``bare_forward``.
@@ -46,11 +46,11 @@ def throughput(
     steps = max(1, min(steps, len(rows) // size))
     rows = rows[: steps * size]
     part = data.with_split(np.where(np.isin(np.arange(len(data.catalogue)), rows), "train", "test"))
-    once = replace(settings, epochs=1)
+    twice = replace(settings, epochs=2)  # in the first one memory is asked for, which the bare step has by then
 
     def fitted():
         with tempfile.TemporaryDirectory() as place, redirect_stdout(io.StringIO()):
-            return fit(copy.deepcopy(model), part, once, place)
+            return fit(copy.deepcopy(model), part, twice, place)
 
     bare = fitted().model  # which has chosen its arithmetic
     batches = Batches([part], model.tasks.values())
@@ -69,7 +69,7 @@ def throughput(
                 bare(batch.images)
 
     plain = _plain_recipe(copy.deepcopy(model).to(bare.mean.device), part, batches, rows, settings)
-    ways = {"bare_step": bare_step, "fit": lambda: float(fitted().history["train_seconds"].sum())}
+    ways = {"bare_step": bare_step, "fit": lambda: float(fitted().history["train_seconds"].iloc[-1])}
     ways |= {"bare_forward": bare_forward, "evaluate": partial(predict, bare, part, rows)}
     bare_step(), bare_forward()  # the first steps choose kernels
     speed = len(rows) / in_turns(ways | {"plain_recipe": plain}, repeats)
