@@ -55,3 +55,17 @@ def test_the_command_and_the_file_agree(cited):
         assert (entry.get("doi"), entry.get("url"), entry.get("type"), entry.get("pages")) == expected
         assert entry.get("booktitle") == reference.get("conference", {}).get("name")
         assert entry.get("school") == reference.get("institution", {}).get("name")
+
+
+def test_related_work_cites_what_its_bibliography_has():
+    """Every author and year in the text of notebook 08, each once in ``references.bib``."""
+    cells = json.loads((REPOSITORY / "notebooks/08_summary.ipynb").read_text())["cells"]
+    (text,) = (t for t in ("".join(cell["source"]) for cell in cells) if t.startswith("## Related work"))
+    cited = set(
+        re.findall(r"([A-Z][a-z]+)(?: et\s+al\.| and [A-Z][a-z]+|, [A-Z][a-z]+, [A-Z][a-z]+)?,? \(?(\d{4})", text)
+    )
+    entries = re.findall(
+        r"author = \{(\w+).*?year = \{(\d+)\}", (REPOSITORY / "notebooks/references.bib").read_text(), re.S
+    )
+    assert len(entries) == len(set(entries)) and len(cited) > 10
+    assert cited == set(entries)
