@@ -70,7 +70,7 @@ def calibration(reliability: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarr
 @styled
 def per_class_scatter(table: pd.DataFrame, named: int = 8) -> Figure:
     """F1 of every class against its training images (logarithmic), a panel for each task, with the median of classes
-    of similar size; named are the classes of at least ten training images that lie furthest from that median.
+    of similar size; named are the classes of at least fifty training images that lie furthest from that median.
 
     ``table`` has the columns task, class, f1, n_train (``evaluation.per_class_table`` with training counts)."""
     parts = dict(list(table[table["n_train"] > 0].sort_values("n_train").groupby("task", sort=False)))
@@ -81,7 +81,7 @@ def per_class_scatter(table: pd.DataFrame, named: int = 8) -> Figure:
         middle = part["f1"].rolling(max(5, len(part) // 8), center=True, min_periods=1).median()
         line = middle.groupby(part["n_train"]).median()
         axes.plot(line.index, line, color=VERMILION, label="median of classes of similar size")
-        known_well = part["n_train"] >= min(10, part["n_train"].max())
+        known_well = part["n_train"] >= min(50, part["n_train"].max())
         far[task] = part.loc[(part["f1"] - middle).abs()[known_well].nlargest(named // len(parts)).index]
         axes.set(ylim=(-0.1, 1.1), title=f"{task}: {len(part)} classes", yticks=np.linspace(0, 1, 6))
         axes.set(xlabel="training images (log scale)", ylabel="F1 on test images")
