@@ -32,7 +32,7 @@ def class_balance(catalogue: Catalogue, labels: Sequence[str]) -> Figure:
         (_bars if len(count) <= BARS else _rank_curve)(axes, count)
         facts = [f"{label}: {len(count)} classes"]
         if len(count) > BARS and (once := int((count == 1).sum())):
-            facts.append(f"{once} of a single image")
+            facts.append(f"{once} of one image")
         if missing := int(catalogue.table[label].isna().sum()):
             facts.append(f"{missing:,} images without")
         axes.set_title(", ".join(facts))
