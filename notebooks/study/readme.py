@@ -89,8 +89,7 @@ def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
     found = table("08_comparison")
     found = found[found["metric"] == found["task"].map(MAIN)]
-    spread = found["std"].map(" ± {:.4f}".format).where(found["std"].notna(), "")
-    found["shown"] = found["mean"].map("{:.4f}".format) + spread
+    found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(" ± {:.4f}".format, "ignore").fillna("")
     rows = found.pivot(index="configuration", columns="task", values="shown")
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
@@ -99,8 +98,9 @@ def answer() -> str:
     speed = table("06_inference").set_index("what")["images_per_second"].round()
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
-        f"Recall@1, on the test images of the grouped split; {found['n_seeds'].max()} seed(s), ± their standard "
-        f"deviation. One network answers {speed['one network']:g} photos a second, three {speed['three networks']:g}."
+        f"Recall@1, on the test images of the grouped split; {(n := int(found['n_seeds'].max()))} "
+        f"seed{'s, ± their standard deviation' * (n > 1)}. One network answers {speed['one network']:g} photos a "
+        f"second, three {speed['three networks']:g}."
     )
 
 

@@ -158,6 +158,7 @@ def setup(
 
 
 def with_less_training(data: ImageData, share: float) -> ImageData:
+    """The data with a share of its training images, whole items; the others are rejected rows."""
     if share >= 1:
         return data
     rows, units = data.catalogue.rows("train"), sampling_units(data.catalogue.table)
