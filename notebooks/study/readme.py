@@ -89,7 +89,7 @@ def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
     found = table("08_comparison")
     found = found[found["metric"] == found["task"].map(MAIN)]
-    found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(" ± {:.4f}".format, "ignore").fillna("")
+    found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(lambda s: f" ± {s:.4f}" if s > 0 else "")
     rows = found.pivot(index="configuration", columns="task", values="shown")
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
