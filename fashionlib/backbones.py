@@ -33,8 +33,7 @@ def make_backbone(
     ``.safetensors`` file (see ``load_weights``). ``size`` (width, height) matters to networks with position embeddings
     alone. ``drop_path`` is the rate of stochastic depth (Huang et al., 2016) in the last block.
 
-    Raises ``ValueError`` for a name or option that timm does not know, and for weights that do not fit.
-    """
+    Raises ``ValueError`` for a name or option that timm does not know, and for weights that do not fit."""
     import timm  # half of what importing this library would take, and not all of it makes networks
 
     if not timm.is_model(name):
@@ -51,6 +50,8 @@ def make_backbone(
     widest = max((m.groups for m in kernels), default=0)  # in the last stage, where maps may be smaller than kernels:
     for kernel in (m for m in kernels if m.groups == widest):
         kernel.padding_mode = "constant"  # padded apart, oneDNN trains a network of small images a sixth faster
+    for clipped in (m for m in body.modules() if isinstance(m, nn.Hardtanh)):  # ReLU6
+        clipped.inplace = False  # in place, training copies what it overwrites
     if weights == "pretrained":
         load_pretrained(body, name, options)
     elif weights is not None:
@@ -94,8 +95,7 @@ def load_weights(body: nn.Module, path: str | Path) -> None:
     """Give a backbone the weights in a ``.pth`` or ``.safetensors`` file: a state dict of timm or torchvision, or this
     library's ``model.pth``; also wrapped as trainers do, with prefixes, without classifier, in half precision.
 
-    Raises ``FileNotFoundError``, and ``ValueError`` naming the file and the keys that do not fit.
-    """
+    Raises ``FileNotFoundError``, and ``ValueError`` naming the file and the keys that do not fit."""
     path = Path(path)
     state, own = read_state(path), body.state_dict()
     classifier = tuple(f"{name}." for name in np.atleast_1d(body.default_cfg.get("classifier") or []))

@@ -26,9 +26,10 @@ def test_packaged_imagenet_weights_give_the_features_of_an_independent_implement
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_maps_padded_apart_change_neither_features_nor_gradients():
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "tf_efficientnet_lite0"])
+def test_what_makes_training_fast_changes_neither_features_nor_gradients(name):
     torch.manual_seed(0)
-    ours, theirs = make_backbone("mobilenetv3_small_050", size=(60, 80)), timm.create_model("mobilenetv3_small_050")
+    ours, theirs = make_backbone(name, size=(60, 80)), timm.create_model(name)
     theirs.reset_classifier(0)
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(4, 3, 80, 60)
