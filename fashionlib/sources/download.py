@@ -1,14 +1,19 @@
-"""Fetch Fashion Product Images (Small) from the Hugging Face hub, at a pinned revision."""
+"""Fetch public datasets at a pinned revision: Fashion Product Images (Small), photos of private clothes."""
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
 from ..machine.files import file_sha256
 from .products import FOLDER, REPOSITORY, REVISION, SHARDS
 
 BY_HAND = "https://www.kaggle.com/datasets/paramaggarwal/fashion-product-images-small"
+
+CLOTHING = "alexeygrigorev/clothing-dataset-small"  # CC0; class-named folders below train/, validation/ and test/
+ARCHIVE = f"https://codeload.github.com/{CLOTHING}/zip/11961516512414bf9f6c150a832cfd21b54a6b54"
 
 
 class DownloadError(RuntimeError):
@@ -21,8 +26,7 @@ def download_products(root: str | Path) -> list[Path]:
     A file that is there is kept if its SHA-256 is the one that the hub states for the pinned revision, or, where the
     hub cannot be asked, with a warning if it is whole; another is moved aside, to ``.other``. A file gets its name only
     when it is complete. A download that was killed begins that file anew, and its remains are removed; of two calls at
-    once the second waits. Raises ``DownloadError``.
-    """
+    once the second waits. Raises ``DownloadError``."""
     from filelock import FileLock
 
     folder = Path(root) / FOLDER
@@ -34,6 +38,23 @@ def download_products(root: str | Path) -> list[Path]:
             return [_fetched(folder, name) for name in SHARDS]
     except OSError as error:
         raise DownloadError(_advice(SHARDS[0], folder, error)) from error
+
+
+def download_clothing(root: str | Path) -> list[Path]:
+    """Fetch the photos of ``CLOTHING`` into ``root/clothing-dataset-small``, which gets its name only when it is
+    complete, and is kept where it is there already; returns those of its splits. Raises ``DownloadError``."""
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    folder = Path(root) / CLOTHING.split("/")[1]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as place:
+            if not folder.exists():
+                download_and_extract_archive(ARCHIVE, place, filename="archive.zip", remove_finished=True)
+                next(Path(place).iterdir()).rename(folder)
+    except (OSError, RuntimeError, StopIteration, zipfile.BadZipFile) as error:
+        raise DownloadError(f"could not fetch {ARCHIVE} ({error}); unpack it by hand to {folder}") from error
+    return [folder / split for split in ("train", "validation", "test")]
 
 
 def _fetched(folder: Path, name: str) -> Path:

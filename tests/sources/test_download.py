@@ -4,15 +4,21 @@ import hashlib
 import io
 import re
 import sys
+import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fashionlib.__main__ import main
+from fashionlib.sources import download, open_catalogue
 from fashionlib.sources.products import FOLDER, SHARDS
 
 REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
@@ -216,3 +222,43 @@ def test_data_defaults_to_the_environment_variable(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("FASHION_DATA", str(tmp_path / "from-environment"))
     assert main(["download", "products"]) == 0
     assert len(landed(tmp_path / "from-environment")) == 2
+
+
+@pytest.fixture
+def archive(monkeypatch, tmp_path):
+    """A stand-in for the archive of the clothes, laid out as GitHub lays them out."""
+    path = tmp_path / "served" / "clothes.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as file:
+        for split, colour in (("train", 1), ("validation", 2), ("test", 3)):
+            for kind in ("dress", "hat"):
+                picture = io.BytesIO()
+                Image.new("RGB", (6, 8), (60 * colour, 0, 0)).save(picture, "JPEG")
+                file.writestr(f"clothing-dataset-small-1196/{split}/{kind}/{colour}.jpg", picture.getvalue())
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=path.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(download, "ARCHIVE", f"http://127.0.0.1:{server.server_port}/{path.name}")
+        yield path
+        server.shutdown()
+
+
+def test_the_clothes_open_with_their_own_splits_and_are_fetched_once(archive, tmp_path, capsys):
+    root = tmp_path / "data"
+    assert main(["download", "clothing", "--data", str(root)]) == 0
+    assert str(root / "clothing-dataset-small" / "validation") in capsys.readouterr().out
+    table = open_catalogue("clothing-dataset-small", root).table
+    assert table.groupby("split")["category"].agg(sorted).to_dict() == dict.fromkeys(
+        ("train", "val", "test"), ["dress", "hat"]
+    )
+    archive.unlink()
+    assert main(["download", "clothing", "--data", str(root)]) == 0
+    assert [path.name for path in root.iterdir()] == ["clothing-dataset-small"]  # nothing else is left
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", b""])
+def test_clothes_that_do_not_come_whole_leave_nothing(archive, tmp_path, capsys, content):
+    archive.unlink() if content is None else archive.write_bytes(content)
+    assert main(["download", "clothing", "--data", str(tmp_path / "data")]) == 1
+    error = capsys.readouterr().err
+    assert download.ARCHIVE in error and str(tmp_path / "data" / "clothing-dataset-small") in error
+    assert not list((tmp_path / "data").iterdir())
