@@ -6,11 +6,13 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
 from browser import REPOSITORY, Notebook, find_chromium, lab_and_browser, with_parameters
+from fashionlib.shop.report import write_report
 from study.drawn import open_drawn
 
 pytestmark = pytest.mark.browser
@@ -117,6 +119,33 @@ def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_pa
     assert "articleType" in tags.locator("thead").inner_text() and "my photo.jpg" in tags.locator("tbody").inner_text()
     assert "Error displaying widget" not in notebook.text() and said.is_visible()
     notebook.photograph(screenshots / "09_catalogue_search.png", showing=notebook.page.locator(".widget-upload"))
+
+
+def test_a_report_of_tags_is_sorted_and_filtered_by_label(session, tmp_path, screenshots):
+    names, sure = ["a.jpg", "b.jpg", "c.jpg"], {"kind": [0.9, 0.4, 0.6], "colour": [0.3, 0.8, 0.7]}
+    said = {"kind": ["<script>document.title = 'hurt'</script>", "shirt", "dress"], "colour": ["red", "blue", "red"]}
+    rows = [(n, task, said[task][k], sure[task][k], None) for k, n in enumerate(names) for task in sure]
+    for name in names:
+        draw_photo(tmp_path / name)
+    tags = pd.DataFrame(rows, columns=["image", "task", "label", "confidence", "error"])
+    write_report(tags, tmp_path, tmp_path / "report.html")
+    page = session[1].new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+
+    def shown() -> list[str]:
+        return page.locator("article h2").all_inner_texts()
+
+    assert shown() == names and "hurt" not in page.title()
+    page.locator("select").select_option("kind")
+    assert shown() == ["b.jpg", "c.jpg", "a.jpg"]
+    page.locator("input").fill("script")
+    assert shown() == ["a.jpg"] and page.locator("output").inner_text() == "1 of 3 photos"
+    page.locator("select").select_option("")
+    page.locator("input").fill("RED")
+    assert shown() == ["a.jpg", "c.jpg"]
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    page.screenshot(path=screenshots / "report.png", full_page=True)
+    page.close()
 
 
 def draw_photo(path: Path) -> None:

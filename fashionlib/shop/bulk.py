@@ -72,8 +72,7 @@ def tag_folder(
     tagged again by the next call. The result of another job is replaced at the end, other files with ``overwrite``.
 
     Raises ``FileNotFoundError``, ``ValueError``, ``BulkError`` for a file that is in the way or if another process
-    works on the same ``out``, and ``OSError`` naming the file if one cannot be written.
-    """
+    works on the same ``out``, and ``OSError`` naming the file if one cannot be written."""
     began, options = time.monotonic(), options or BulkOptions()
     outputs = {"tags": Path(out)} | ({} if embeddings is None else {"embeddings": Path(embeddings)})
     if not os.path.isdir(photos):
@@ -191,6 +190,15 @@ def facts_of(path: Path) -> dict:
         return facts if facts["sha256"] == file_sha256(path) else {}
     except (OSError, ValueError, KeyError, TypeError):  # not there, or something else
         return {}
+
+
+def read_tags(path: Path) -> pd.DataFrame:
+    """The rows of a result of any format, without the lists of the most probable classes."""
+    missing = {name: [""] for name in ("task", "confidence", "error")}  # a label is text, whatever it looks like
+    as_text = {"dtype": {"image": str, "label": str}, "keep_default_na": False, "na_values": missing}
+    readers = {".parquet": pd.read_parquet, ".csv": partial(pd.read_csv, **as_text)}
+    read = readers.get(path.suffix.lower(), partial(pd.read_json, lines=True, dtype=False))
+    return read(path)[["image", "task", "label", "confidence", "error"]]
 
 
 def join(job: Job, shards: list[Shard], outputs: dict[str, Path], facts: dict) -> None:

@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "the file for the tags: .parquet, .csv or .jsonl"
     command.add_argument("--out", metavar="TAGS.parquet", type=Path, required=True, help=text)
     command.add_argument("--embeddings", metavar="FILE.parquet", type=Path, help="also write the embeddings, to FILE")
+    text = "also write the tags as a page to look through, the least sure photos first"
+    command.add_argument("--report", metavar="FILE.html", type=Path, help=text)
     command.add_argument("--overwrite", action="store_true", help="replace files that no earlier job has written")
     command.add_argument("--engine", choices=["local", "ray"], help="local: this process; ray: several (local)")
     for name, metavar, kind, text in (
@@ -46,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("download", help="fetch a public dataset, or what is missing of it")
     command.set_defaults(run=_download)
-    command.add_argument("dataset", choices=["products"], help="Fashion Product Images (Small), from Hugging Face")
+    text = "products: Fashion Product Images (Small), from Hugging Face; clothing: photos that people took, from GitHub"
+    command.add_argument("dataset", choices=["products", "clothing"], help=text)
     folder, text = os.environ.get("FASHION_DATA") or "data", "of all datasets ($FASHION_DATA or data: %(default)s)"
     command.add_argument("--data", metavar="DIR", type=Path, default=folder, help=text)
 
@@ -56,18 +59,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tag(options: argparse.Namespace) -> None:
-    from .bulk import BulkOptions, tag_folder
+    from .bulk import BulkOptions, read_tags, tag_folder
+    from .report import write_report
 
     given = ("top", "threshold", "batch_size", "shard_size", "engine", "workers")
     bulk = BulkOptions(**{name: getattr(options, name) for name in given if getattr(options, name) is not None})
     print(tag_folder(options.model, options.photos, options.out, options.embeddings, options.overwrite, bulk))
+    if options.report:
+        write_report(read_tags(options.out), options.photos, options.report, options.overwrite)
 
 
 def _download(options: argparse.Namespace) -> None:
-    from ..sources.download import download_products
+    from ..sources import download
 
-    for file in download_products(options.data):
-        print(f"{file}  {file.stat().st_size / 1e6:.0f} MB")
+    print(*getattr(download, f"download_{options.dataset}")(options.data), sep="\n")
 
 
 def _cite(options: argparse.Namespace) -> None:
