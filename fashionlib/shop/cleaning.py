@@ -15,7 +15,6 @@ from ..data.catalogue import Catalogue
 from ..data.images import ImageData
 from ..evaluation.predict import predict_once
 from ..machine.processes import is_main_process
-from ..metrics.bootstrap import percentile_interval, resampled_means
 from ..models import MultitaskModel
 from ..tasks import Hierarchy
 from ..tasks.labels import found_classes
@@ -98,8 +97,7 @@ def out_of_fold(
 
     Folds are stratified by the column ``stratum``, and images of one group (N,), by default items and near-duplicates
     (``duplicates.duplicate_groups``), share a fold. The runs, in ``run_dir/fold_0`` and so on, go on where they were.
-    Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no task of the model has one class an image.
-    """
+    Raises ``ValueError`` as ``fold_numbers`` and ``fit`` do, and if no task of the model has one class an image."""
     table = data.catalogue.table
     if groups is None:
         groups = duplicate_groups(data, duplicate_pairs(data))
@@ -125,28 +123,13 @@ def out_of_fold(
 
 def fill_missing(found: OutOfFold, label: str, minimum: float = 0.0) -> pd.DataFrame:
     """The rows whose ``label`` is missing, with the most probable class, the surest first: row, image, label,
-    suggested, confidence; those below ``minimum`` are left out. How far to trust a confidence, ``fill_scores`` says."""
+    suggested, confidence; those below ``minimum`` are left out. ``hide_labels`` makes some to try it on."""
     probabilities, given, _ = found.of(label)
     known = probabilities[given.isna()].fillna(-1.0)
     filled = found.catalogue.table.loc[known.index, ["image"]].rename_axis("row").reset_index().assign(label=label)
     filled["suggested"], filled["confidence"] = known.columns[known.to_numpy().argmax(1)], known.to_numpy().max(1)
     filled = filled[filled["confidence"] >= minimum]
     return filled.sort_values(["confidence", "row"], ascending=[False, True], ignore_index=True)
-
-
-def fill_scores(filled: pd.DataFrame, hidden: pd.DataFrame, minimums=(0.0, 0.5, 0.7, 0.9, 0.95)) -> pd.DataFrame:
-    """How right the fills of ``fill_missing`` (minimum 0) are, on labels hidden by ``hide_labels``: one row per
-    confidence threshold: minimum, hidden, filled, coverage (share of the hidden rows that is filled), accuracy of
-    those, and its 95% bootstrap interval ci_low, ci_high."""
-    sure = hidden.merge(filled[["row", "suggested", "confidence"]], on="row", how="left")
-    rows = []
-    for minimum in minimums:
-        kept = sure[sure["confidence"] >= minimum]
-        right = (kept["suggested"] == kept["true"]).to_numpy()
-        low, high = percentile_interval(resampled_means(right)) if len(right) else (np.nan, np.nan)
-        row = {"minimum": minimum, "hidden": len(hidden), "filled": len(kept), "coverage": len(kept) / len(hidden)}
-        rows.append({**row, "accuracy": right.mean() if len(right) else np.nan, "ci_low": low, "ci_high": high})
-    return pd.DataFrame(rows)
 
 
 def duplicate_table(data: ImageData, pairs: np.ndarray, labels: Sequence[str] | None = None) -> pd.DataFrame:
@@ -175,8 +158,7 @@ def impossible_paths(catalogue: Catalogue, levels: Sequence[str] | None = None, 
     The levels, from the top, are those of its Hierarchy task if not given. The parent of a class is the one that at
     least ``share`` of its images with a parent, which are at least ``minimum``, have. A row with another is listed, the
     surest first: row, image, level, class (at that level), given (its parent), expected, share (of the class's images
-    that have the expected one), images (of the class), path. Raises ``ValueError`` for fewer than two levels.
-    """
+    that have the expected one), images (of the class), path. Raises ``ValueError`` for fewer than two levels."""
     if levels is None:
         levels = next((task.levels for task in catalogue.tasks.values() if isinstance(task, Hierarchy)), ())
     if len(levels) < 2:

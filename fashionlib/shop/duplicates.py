@@ -64,8 +64,7 @@ def duplicate_pairs(data: ImageData, distance: int = MAX_DISTANCE, difference: i
     The hash sees the silhouette, neither colour nor detail, and the mean difference of pixels sees white ground: of
     the product photographs (60 x 80) within 3 levels of it, some .4 of the pairs are one picture. The largest
     difference of a cell tells more: of 120 pairs looked at (near_duplicates_reviewed.csv), 20 of 20 were one picture
-    at 0, 22 of 23 at 1-2, 15 of 23 at 3-4, 3 of 6 at 5, 9 of 48 at 6-11; that is .96 of the 1,070 pairs up to 5.
-    """
+    at 0, 22 of 23 at 1-2, 15 of 23 at 3-4, 3 of 6 at 5, 9 of 48 at 6-11; that is .96 of the 1,070 pairs up to 5."""
     part = f"_of_{len(data.position)}" if len(data.position) < len(data.pixels) else ""  # some may come back
     kept = data.folder / f"duplicates_{distance}_{difference}{part}.npy" if data.folder else None
     if kept and kept.exists():
@@ -96,19 +95,19 @@ def duplicate_groups(data: ImageData, pairs: np.ndarray) -> np.ndarray:
     return join_groups(len(table), pairs, np.stack([first, np.arange(len(table))], axis=1))
 
 
-def split_by_groups(data: ImageData, stratum: str, pairs: np.ndarray, seed: int = 42) -> ImageData:
-    """The same data under the ``grouped`` split: no item and none of the near-duplicate ``pairs`` on both sides; the
-    groups are stratified by the column ``stratum``."""
-    split = grouped_split(duplicate_groups(data, pairs), data.catalogue.column(stratum), seed)
-    return data.with_split(split, split="grouped", split_seed=seed)
-
-
-def choose_split(data: ImageData, split: str, stratum: str, seed: int = 42) -> ImageData:
-    """The data under its own split (``"source"``), or with near-duplicates kept on one side (``"grouped"``; see
-    ``split_by_groups``). Raises ``ValueError`` for other names."""
+def choose_split(
+    data: ImageData, split: str, stratum: str, seed: int = 42, pairs: np.ndarray | None = None
+) -> ImageData:
+    """The data under its own split (``"source"``), or ``"grouped"``: no item and none of the near-duplicate ``pairs``
+    (``duplicate_pairs`` if not given) on two sides, the groups stratified by the column ``stratum``. Raises
+    ``ValueError`` for other names."""
     if split not in ("source", "grouped"):
         raise ValueError(f"the split is 'source' or 'grouped', not {split!r}")
-    return split_by_groups(data, stratum, duplicate_pairs(data), seed) if split == "grouped" else data
+    if split == "source":
+        return data
+    groups = duplicate_groups(data, duplicate_pairs(data) if pairs is None else pairs)
+    drawn = grouped_split(groups, data.catalogue.column(stratum), seed)
+    return data.with_split(drawn, split=split, split_seed=seed)
 
 
 def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:

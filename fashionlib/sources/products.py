@@ -8,8 +8,7 @@ Which ``"NA"`` is a class? None of them; counted in Kaggle's raw table:
   bags, rain jackets, shoes. Nothing in the picture tells them apart, so the label was not given: missing.
 - ``baseColour`` (15 rows): "Wrangler Men Blue Texas Jeans" is one of them. The goods have a colour: missing.
 - ``productDisplayName`` (7 rows): no name was given: missing.
-- The other columns hold no ``NA``. Empty text (season 21 times, year once, usage once) is missing everywhere.
-"""
+- The other columns hold no ``NA``. Empty text (season 21 times, year once, usage once) is missing everywhere."""
 
 from __future__ import annotations
 
@@ -47,10 +46,9 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
     under the name ``fashion-product-images-small``.
 
     The split is 70/15/15, stratified by article type: ``"random"``, or ``"grouped"`` with every product line on one
-    side (and near-duplicates, for which pixels are needed, with ``shop.duplicates.split_by_groups``). An attribute or a
+    side (and near-duplicates, for which pixels are needed, with ``shop.duplicates.choose_split``). An attribute or a
     brand needs ``minimum`` training images to be a class. Raises ``CatalogueError`` if nothing is found, with what to
-    do, ``ValueError`` for another split.
-    """
+    do, ``ValueError`` for another split."""
     if split not in ("random", "grouped"):
         raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     folder = _find(Path(root))
@@ -161,8 +159,7 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     The file has no quotes, so a comma in the last column, productDisplayName, splits it: everything from the tenth
     field on is the name. That recovers rows that a CSV parser throws away. A row with fewer fields, an ``id`` that is
-    not a number or one that occurred before is rejected with its line.
-    """
+    not a number or one that occurred before is rejected with its line."""
     header, *lines = read_text(path).rstrip("\n").split("\n")
     header = header.rstrip("\r").split(",")
     _check_header(path, header, COLUMNS)

@@ -13,7 +13,6 @@ from fashionlib.models import MultitaskModel
 from fashionlib.shop.cleaning import (
     duplicate_table,
     fill_missing,
-    fill_scores,
     fold_numbers,
     impossible_paths,
     out_of_fold,
@@ -159,17 +158,6 @@ def test_missing_labels_are_filled_the_surest_first():
     assert len(fill_missing(found, "kind")) == 4
     complete = fill_missing(judged(["a", "b"], "ab", [[0.5, 0.5]] * 2), "kind")
     assert list(complete) == list(filled) and complete.empty
-
-
-def test_fills_are_scored_on_hidden_labels_alone():
-    confidence, right = [0.95, 0.9, 0.8, 0.6, 0.5, 0.4], [True, True, False, True, False, False]
-    filled = pd.DataFrame({"row": range(7), "suggested": "a", "confidence": [*confidence, 0.99]})  # 6 was not hidden
-    hidden = pd.DataFrame({"row": [5, 4, 3, 2, 1, 0], "true": ["a" if yes else "b" for yes in reversed(right)]})
-    scores = fill_scores(filled, hidden, minimums=(0.0, 0.6, 0.9, 0.99)).set_index("minimum")
-    assert scores["filled"].tolist() == [6, 4, 2, 0] and scores["hidden"].eq(6).all()
-    assert scores["coverage"].tolist() == pytest.approx([1, 4 / 6, 2 / 6, 0])
-    assert scores["accuracy"].tolist() == pytest.approx([0.5, 0.75, 1, NAN], nan_ok=True)
-    assert (scores["ci_low"].iloc[:3] <= scores["accuracy"].iloc[:3]).all() and scores["ci_high"].iloc[3:].isna().all()
 
 
 def test_near_duplicates_are_grouped_and_their_conflicts_named():

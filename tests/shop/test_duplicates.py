@@ -18,7 +18,6 @@ from fashionlib.shop.duplicates import (
     join_groups,
     near_duplicates,
     perceptual_hashes,
-    split_by_groups,
     thumbnails,
 )
 from fashionlib.tasks import SingleLabel
@@ -150,7 +149,7 @@ def test_the_grouped_split_leaks_nothing_that_the_random_one_leaks(garments):
     rows = len(garments.catalogue)
     pairs = np.sort(rng.permutation(rows)[:40].reshape(-1, 2), axis=1)  # as if these were near-duplicates
     assert leakage(garments, pairs).set_index("kind").loc["either", "test_images"] > 0
-    grouped = split_by_groups(garments, "articleType", pairs, seed=1)
+    grouped = choose_split(garments, "grouped", "articleType", seed=1, pairs=pairs)
     assert leakage(grouped, pairs)["test_images"].tolist() == [0, 0, 0]
     table = grouped.catalogue.table
     assert table.groupby("item")["split"].nunique().max() == 1
