@@ -131,9 +131,10 @@ export TQDM_DISABLE=1 # in an executed notebook a progress bar is a dead widget
 if [[ -n $testing ]]; then
   need pytest xdist ruff nbclient
   "$python" -m ruff check .
-  # A worker a core, each with files of its own and one thread: what a test computes does not depend on their number.
-  export OMP_NUM_THREADS=1
-  "$python" -m pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
+  # A worker a core and one more, for some wait; each with files of its own and one thread: what a test computes does
+  # not depend on their number.
+  export OMP_NUM_THREADS=1 workers=$(($(getconf _NPROCESSORS_ONLN) + 1))
+  "$python" -m pytest -q -n "$workers" --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
   say "tests passed in $(minutes $SECONDS)"
   exit
 fi
