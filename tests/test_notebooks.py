@@ -28,8 +28,9 @@ TABLES = {
         "published",
         "ranking_speed",
     },
-    "05": {"parameters", "variants", "conflict"},
-    "06": {"stages", "comparison", "relative", "contrasts", "inference"},
+    "05": {"parameters", "variants", "conflict", "rates"},
+    "06": {"stages", "comparison", "macro_f1", "relative", "lengths", "length_differences"}
+    | {"replication", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "shipped"},
     "08": {"comparison", "full_size", "published", "training_time"},
@@ -41,7 +42,7 @@ FIGURES = {
     "03": {"losses", "training_curves", "topk_recall", "per_attribute", "montage"},
     "04": {"items", "training_curves", "recall", "found", "map"},
     "05": {"variants", "trade_off", "conflict"},
-    "06": {"stages", "comparison", "contrasts", "predictions", "found"},
+    "06": {"stages", "comparison", "lengths", "replication", "contrasts", "predictions", "found"},
     "07": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
     "08": {"comparison", "contrasts", "cost"},
     "09": {"calibration", "similar", "filtered", "planted", "suspects"},

@@ -2,8 +2,7 @@
 
 It has the columns and tasks of Fashion Product Images. Every label but the year can be seen: article type is the
 silhouette, gender its width and size, season the backdrop, usage the trimmings, brand the colour of the label sewn on,
-an attribute the cloth's pattern or a part of the shape.
-"""
+an attribute the cloth's pattern or a part of the shape."""
 
 from __future__ import annotations
 
@@ -65,8 +64,7 @@ FINE = 3  # drawn so many times enlarged, then averaged: smooth edges
 class DrawnImages:
     """Draws the image at a location such as ``drawn/000123_2``: item 123, view 2.
 
-    The same (seed, item, view, size) gives the same pixels, whatever was drawn before.
-    """
+    The same (seed, item, view, size) gives the same pixels, whatever was drawn before."""
 
     seed: int = 42
     size: tuple[int, int] = (60, 80)  # width, height
@@ -104,8 +102,7 @@ def open_drawn(
     split: ``"random"`` (single images, 70/15/15 within each article type) or ``"grouped"`` (all views of a product on
         one side).
 
-    Raises ``ValueError`` for a value that makes no sense.
-    """
+    Raises ``ValueError`` for a value that makes no sense."""
     if items < 1 or views < 1:
         raise ValueError(f"items is {items} and views is {views}; both must be at least 1")
     if not 0 <= missing < 1:
@@ -168,8 +165,7 @@ def draw(labels: dict[str, str], key: tuple[int, int, int], size: tuple[int, int
     """The pixels, uint8 (H, W, 3), of a product's view; ``key`` is (seed, item, view), and what is not in the labels
     (shade, pattern, where the label is sewn on, camera) follows from it.
 
-    Points are in pixels of a 60 x 80 picture; x is 0 in the middle, y is 0 at the top.
-    """
+    Points are in pixels of a 60 x 80 picture; x is 0 in the middle, y is 0 at the top."""
     own, camera = np.random.default_rng((*key[:2], 3)), np.random.default_rng((*key, 4))
     words = {word.rpartition(":")[2] for word in labels["attributes"].split(";")}
     women, child = labels["gender"] in WOMEN, labels["gender"] in ("Boys", "Girls")

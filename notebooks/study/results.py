@@ -33,8 +33,7 @@ class Results:
 
     ``notebook`` is a number, ``"07"``, and begins every file name. Of several processes that run the notebook only the
     main one writes; to the others all else is the same. Raises ``OSError`` naming the folder if it cannot be written:
-    before the work, not after it.
-    """
+    before the work, not after it."""
 
     def __init__(self, root: str | Path, profile: str, notebook: str):
         self.profile, self.notebook = _checked("profile", profile), _checked("notebook", notebook)

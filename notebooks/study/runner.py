@@ -3,8 +3,7 @@
 python -m study.runner check profiles/demo.yaml
 python -m study.runner run 06_staged_multitask.ipynb -f profiles/products.yaml -p profile trial -p seeds '[0]'
 
-from notebooks/, or from anywhere with PYTHONPATH=notebooks.
-"""
+from notebooks/, or from anywhere with PYTHONPATH=notebooks."""
 
 from __future__ import annotations
 
@@ -156,8 +155,7 @@ def run(cells: list[tuple[str, bool]], folder: Path, values: Mapping[str, object
     parameters replaced; returns its names and their values.
 
     What a cell shows is printed as text, figures are closed after their cell; of several processes only the main one
-    prints. Raises what a cell raises, after its traceback was printed to stderr.
-    """
+    prints. Raises what a cell raises, after its traceback was printed to stderr."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 

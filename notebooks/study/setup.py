@@ -146,8 +146,7 @@ def setup(
     ``open_catalogue`` takes, below ``data_root`` (None: ``$FASHION_DATA``, or ``data/``), with ``source_options``.
     ``image_size``: (width, height) in pixels. ``split``: as the ``"source"`` gives it, or ``"grouped"``: no item or
     near-duplicate image on two sides. ``item_source``: source and options of the items, where they are in a catalogue
-    of their own. ``training_share``: of the training images, whole items; validation and test stay as they are.
-    """
+    of their own. ``training_share``: of the training images, whole items; validation and test stay as they are."""
     root = data_root or os.environ.get("FASHION_DATA") or NOTEBOOKS.parent / "data"
     results = Results(results_root, profile, notebook)
     study = Study(results, source, source_options or {}, tuple(image_size), split, root, item_source, training_share)

@@ -17,24 +17,23 @@ TASKS = {**{name: (task,) for name, task in SINGLE.items()}, "joint": ALL, "stag
 MAIN = {"category": "accuracy", "attributes": "map", "item": "recall_at_1"}  # the metric of each task
 
 
-def configurations(first: int, second: int, third: int) -> dict[str, list[Stage]]:
-    """The six configurations at equal length, by name: three epochs are those of the staged one's stages."""
+def configurations(first: int, second: int = 0, third: int = 0) -> dict[str, list[Stage]]:
+    """The six configurations at equal length, by name: the epochs are those of the staged one's stages."""
     found = {name: [Stage("train", TASKS[name], first + second + third)] for name in (*SINGLE, "joint")}
-    staged = [Stage("labels", LABELS, first), Stage("embedding", ("item",), second, "item"), Stage("all", ALL, third)]
+    stages = ("labels", LABELS, first), ("embedding", ("item",), second, "item"), ("all", ALL, third)
+    staged = [Stage(*stage) for stage in stages if stage[2]]
     cycles = [replace(stage, name=f"cycle {k}", tasks=ALL, train="all") for k, stage in enumerate(staged, 1)]
     return {**found, "staged": staged, "joint in cycles": cycles}
 
 
 class Thesis:
-    """Trains the configurations; a run belongs to all notebooks, the first that asks for it makes it.
+    """Trains the configurations; a run belongs to all notebooks, the first that asks for it makes it. Every network has
+    a head for each task of the data; one whose loss does not count gets no gradient and gives none to the backbone. So
+    all see the same batches: one half shuffled images, the other pairs of an item."""
 
-    Every network has a head for each task that the data have; one whose loss does not count gets no gradient and gives
-    none to the backbone. So all see the same batches: one half shuffled images, the other pairs of an item.
-    """
-
-    def __init__(self, study: Study, network: Mapping, heads: Mapping[str, dict], **settings):
-        """``network``: options of ``MultitaskModel``; ``heads``: fields of each task; others of ``Settings``."""
-        self.study, self.network = study, network
+    def __init__(self, study: Study, network: Mapping, heads: Mapping[str, dict], tag: str = "", **settings):
+        """``network``: options of ``MultitaskModel``; ``heads``: fields of each task; ``tag``: in the names of runs."""
+        self.study, self.network, self.tag = study, network, tag
         self.catalogues = [study.data] if study.items is study.data else [study.data.only(*LABELS), study.items]
         owner = {n: part.catalogue for part in self.catalogues for n in part.catalogue.tasks if n in ALL}
         self.heads: list[Task] = [owner[name].task(name, **heads.get(name, {})) for name in ALL if name in owner]
@@ -46,6 +45,6 @@ class Thesis:
 
     def train(self, configuration: str, lengths: Sequence[int], seed: int = 0) -> Run:
         """A configuration with a stage's epochs each (see ``configurations``), or the finished run."""
-        name, stages = f"06_{configuration} {sum(lengths)} {seed}", configurations(*lengths)[configuration]
+        name, stages = f"06_{self.tag}{configuration} {sum(lengths)} {seed}", configurations(*lengths)[configuration]
         settings = replace(self.settings, seed=seed)
         return self.study.train(name, self.heads, settings, data=self.catalogues, stages=stages, **self.network)

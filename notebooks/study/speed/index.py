@@ -26,8 +26,7 @@ def measure(
       better, so that ties do not count against it. NaN where nothing passes the filter.
     - ``disk_mb``: megabytes (10**6 bytes); NaN in memory.
 
-    Raises ``ValueError`` for a size that there are not enough vectors for.
-    """
+    Raises ``ValueError`` for a size that there are not enough vectors for."""
     if bad := [size for size in sizes if not 1 <= size <= len(vectors)]:
         raise ValueError(f"size {bad[0]:,} of {len(vectors):,} vectors; give sizes from 1 to their number")
     rows = []

@@ -37,8 +37,7 @@ def ranking_speed(
     Each way is run ``repeats`` times, every time in a new process with as many threads as this one. ``seconds`` is the
     median, ``peak_mb`` the most memory (MB) that the process had beyond its peak while the inputs were made.
 
-    Raises ``KeyError`` for an unknown way, and without ``bare``.
-    """
+    Raises ``KeyError`` for an unknown way, and without ``bare``."""
     size, peaks = (queries, gallery, dimension, items), dict.fromkeys(ways, 0.0)
 
     def turn(what: str) -> float:

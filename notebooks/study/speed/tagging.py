@@ -27,8 +27,7 @@ def tagging_speed(
 
     - ``bare_forward``: the network alone on batches in memory, with its heads.
     - ``tag``: ``Tagger.tag`` of a folder of JPEG files, to a table in memory.
-    - ``tag_folder``: from the JPEG files to a parquet file, with the start of a job and the loading of the model.
-    """
+    - ``tag_folder``: from the JPEG files to a parquet file, with the start of a job and the loading of the model."""
     rows = np.resize(data.catalogue.rows("test"), photos)
     batches = [data.fetch(rows[start : start + batch_size]) for start in range(0, photos, batch_size)]
     with tempfile.TemporaryDirectory() as place:

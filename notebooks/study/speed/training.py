@@ -40,8 +40,7 @@ def throughput(
     - ``fit``: the second epoch of ``fit``, with loading, augmentation and weight average. Ratio to ``bare_step``.
     - ``plain_recipe``: what most repositories do: Pillow and albumentations, image by image, in a DataLoader with two
       workers, from JPEG bytes in memory, the step in float32 and the usual layout. Ratio to ``bare_step``.
-    - ``bare_forward`` and ``evaluate``: the network alone, and the library's prediction. Ratio to ``bare_forward``.
-    """
+    - ``bare_forward`` and ``evaluate``: the network alone, and the library's prediction. Ratio to ``bare_forward``."""
     size, rows = settings.batch_size, data.catalogue.rows("train")
     steps = max(1, min(steps, len(rows) // size))
     rows = rows[: steps * size]
@@ -83,7 +82,7 @@ def inference_speed(
     """Images per second of getting every answer for an image from one or from several networks: columns what,
     images_per_second, parameters, ratio (to the first). Medians of ``repeats`` turns."""
     available = data.catalogue.rows("test")
-    rows = np.resize(available, images)  # a small catalogue is gone through several times
+    rows = np.resize(available, images := min(images, 8 * len(available)))  # a small catalogue, several times
 
     def answer(networks: Sequence[MultitaskModel], some: np.ndarray) -> None:
         for network in networks:
