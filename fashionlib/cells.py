@@ -25,8 +25,7 @@ def as_text(values: Iterable) -> pd.Series:
 
     ``values`` (N,) is a Series, whose index is kept, an array of NumPy, Arrow or torch, or any iterable of plain values
     and tensors of one. Text comes as ``plain`` makes it; whole numbers have no point, so that 3, 3.0 and "3.0" are the
-    same. Raises ``ValueError`` for more than one dimension, and for a cell that holds several values or bytes.
-    """
+    same. Raises ``ValueError`` for more than one dimension, and for a cell that holds several values or bytes."""
     if hasattr(values, "detach"):  # of torch
         values = values.detach().cpu().numpy()
     if not isinstance(values, pd.Series):

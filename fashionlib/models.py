@@ -43,8 +43,7 @@ class MultitaskModel(nn.Module):
 
     Images go in as uint8 (B, H, W, 3) and are resized and normalised inside, so that nobody can prepare them wrongly.
     Raises ``ValueError`` for an unknown backbone, for ``weights`` that do not fit, and for two evaluated tasks that
-    predict the same label.
-    """
+    predict the same label."""
 
     def __init__(
         self,
@@ -172,8 +171,7 @@ def _trunk(features: int, widths: Sequence[int]) -> nn.Sequential:
 def model_from_description(description: dict) -> MultitaskModel:
     """The inverse of ``MultitaskModel.description``; weights are random, and nothing is downloaded or read.
 
-    Raises ``ValueError`` for a description that names anything but what makes a model.
-    """
+    Raises ``ValueError`` for a description that names anything but what makes a model."""
     known = {"backbone", "size", "input_size", "drop_path", "trunk", "tasks"}
     if not isinstance(description, dict) or set(description) != known:
         raise ValueError(f"a model is described by {', '.join(sorted(known))}, not by {description!r:.200}")

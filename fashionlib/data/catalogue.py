@@ -40,8 +40,7 @@ class Catalogue:
     reason, and ``facts`` is a dict of what is worth reporting beside a result (split, seed, crop, ...).
 
     Raises ``CatalogueError`` for a missing column, an unknown split, an empty training split, a row that names no image
-    or one that another row names, and a task or label whose name means something else.
-    """
+    or one that another row names, and a task or label whose name means something else."""
 
     def __init__(
         self, table: pd.DataFrame, tasks: Sequence[Task], images: ImageSource, name: str, rejected=None, facts=None

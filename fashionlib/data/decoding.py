@@ -29,8 +29,7 @@ def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS)
     ``MAX_PIXELS`` pixels are decoded at a time.
 
     Raises ``BadImage`` for an empty or damaged file, a format other than JPEG, PNG or WebP, an animated image, more
-    than ``max_pixels`` pixels or ``MAX_SCANS`` scans (checked before decoding), or too little memory.
-    """
+    than ``max_pixels`` pixels or ``MAX_SCANS`` scans (checked before decoding), or too little memory."""
     if not data:
         raise BadImage(f"{source}: the file is empty")
     try:

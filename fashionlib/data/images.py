@@ -53,8 +53,7 @@ class ImageData:
 
     ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``. ``pixels`` are
     uint8 (N, H, W, 3) or the file of such an array, and ``position`` (rows,) says where in it a row's are. ``folder``
-    is where they lie, if they do. A copy for another process has the path of a memory map, not the pixels.
-    """
+    is where they lie, if they do. A copy for another process has the path of a memory map, not the pixels."""
 
     def __init__(self, catalogue: Catalogue, pixels: np.ndarray | Path, position: np.ndarray, folder=None):
         self.pixels = np.load(pixels, mmap_mode="r") if isinstance(pixels, Path) else pixels
@@ -96,8 +95,7 @@ def cache_images(
 
     The cache is keyed by the images and the size, so that every split shares it, and built under a file lock. An image
     that could not be read for a reason that may pass (see ``BadImage``) is tried again whenever the cache is opened.
-    Raises ``OSError`` naming the folder if it cannot be built, ``ValueError`` for a size that is none.
-    """
+    Raises ``OSError`` naming the folder if it cannot be built, ``ValueError`` for a size that is none."""
     from filelock import FileLock
 
     if not (np.shape(size) == (2,) and np.asarray(size).dtype.kind in "iu" and min(size) > 0):

@@ -19,8 +19,7 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
 
     Of a stratum with fewer than 7 rows the first (in a shuffled order) is for training, and its others are pooled with
     those of the other rare strata. Where there are too few rows for that, they are split without regard to strata.
-    Raises ``ValueError`` with fewer than 7 rows in all.
-    """
+    Raises ``ValueError`` with fewer than 7 rows in all."""
     from sklearn.model_selection import train_test_split
 
     strata = pd.Series(strata).fillna("").astype(str).reset_index(drop=True)
@@ -50,8 +49,7 @@ def grouped_split(groups: Sequence, strata: Sequence[str], seed: int = 42) -> np
 
     Each group is in the stratum of its first row. Those of more than 1% of the rows (and more than 20), and all where
     fewer than 7 are smaller, are dealt out apart, the largest first, each to the part that is furthest below its share.
-    Warns if a part ends more than 5% of the rows from its share. Raises ``ValueError`` with fewer than 3 groups.
-    """
+    Warns if a part ends more than 5% of the rows from its share. Raises ``ValueError`` with fewer than 3 groups."""
     groups = pd.Series(group_numbers(groups))
     sizes = groups.value_counts().sort_index()
     if len(sizes) < 3:

@@ -17,8 +17,7 @@ def read_checkpoint(path: str | Path, what: str = "checkpoint") -> dict:
     """The content of a ``.pth`` file, loaded with ``weights_only=True``.
 
     Raises ``FileNotFoundError``, or ``ValueError`` naming the file if it is not a checkpoint, is damaged, is packed (a
-    small file could unpack to more than there is memory), or holds anything but tensors and plain values.
-    """
+    small file could unpack to more than there is memory), or holds anything but tensors and plain values."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what}: there is no file {path}")

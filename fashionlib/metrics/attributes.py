@@ -62,8 +62,7 @@ def top_k_recall(
     """Top-k recall as used on DeepFashion (Liu et al., 2016), in its three readings, which differ more than twofold.
 
     Columns scope, k, recall, labels (how many true labels it is a share of). For a *group* only its attributes are
-    ranked; ``"pooled"`` sums these hits and labels over the groups; ``"all"`` ranks all attributes together.
-    """
+    ranked; ``"pooled"`` sums these hits and labels over the groups; ``"all"`` ranks all attributes together."""
     scores, positive = np.where(truth >= 0, probabilities, -np.inf), truth == 1
     inside = {name: np.array(groups) == name for name in dict.fromkeys(groups)}
     rows = []

@@ -1,8 +1,7 @@
 """Ranking a gallery for each query, and what is said of such a ranking: plain functions on arrays.
 
 A query without a match in the gallery is left out, and counted in ``n_excluded``. Ties count against us: a match stands
-behind every other image that is as similar, so that an embedding that maps everything to one point scores nothing.
-"""
+behind every other image that is as similar, so that an embedding that maps everything to one point scores nothing."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ class Ranking:
     """How well a gallery was ranked for n queries; every array has a row for each query that has a match.
 
     ``average_precision`` is at R (Musgrave, Belongie, Lim, 2020): the mean over the first R places of the precision up
-    to there where a match stands, and of 0 where none does.
-    """
+    to there where a match stands, and of 0 where none does."""
 
     queries: np.ndarray  # (n,), which of the given queries these are
     items: np.ndarray  # (n,), a number for the item of each; queries of one item are resampled together
@@ -60,8 +58,7 @@ def rank(
     What items are the same, and which are missing: ``cells.as_text``; a negative number says likewise that the item is
     not known. ``alone`` says that both are the same images, and takes each out of its own ranking. At most ``BLOCK``
     similarities are in memory at once (but one query's at least). Raises ``ValueError`` for an empty gallery, values
-    that are not finite, shapes that do not fit, and if no query has a match.
-    """
+    that are not finite, shapes that do not fit, and if no query has a match."""
     query_numbers, gallery_numbers = _numbers(query_items, gallery_items)
     queries, gallery = _unit("queries", queries, query_numbers), _unit("gallery", gallery, gallery_numbers)
     if queries.shape[1] != gallery.shape[1]:

@@ -18,8 +18,7 @@ def open_index(
     environment): LanceDB; several processes may read while one writes. ``"http://host:19530"`` or ``https://``: a
     Milvus server, with its ``token`` ("user:password" or a key). Each ``collection`` in a place is an index. Raises
     ``ValueError`` for a place that is none of these or whose index is of another model, dimension or other attributes,
-    ``ImportError`` without LanceDB or pymilvus, ``ConnectionError`` for a server that does not answer.
-    """
+    ``ImportError`` without LanceDB or pymilvus, ``ConnectionError`` for a server that does not answer."""
     layout = (dimension, model_id, attributes)
     if where is None:
         return ExactIndex(*layout)

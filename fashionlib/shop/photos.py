@@ -25,8 +25,7 @@ def named_photos(photos: Photo | Iterable) -> tuple[Iterator[tuple[str, Photo | 
     ``photos`` is a folder (its ``picture_files``), one photo, or an iterable of photos or of (name, photo) pairs;
     a photo is a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or an open file. Without a name, a
     path is called as it was given, and another photo by its number. Raises ``FileNotFoundError``, ``ValueError`` for a
-    folder without photos, and, when its turn comes, ``TypeError`` or ``ValueError`` for what is no photo in memory.
-    """
+    folder without photos, and, when its turn comes, ``TypeError`` or ``ValueError`` for what is no photo in memory."""
     if isinstance(photos, str | Path):
         if os.path.isdir(photos):
             found = list(picture_files(photos))  # names alone: a million of them are about 0.1 GB

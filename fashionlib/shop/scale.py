@@ -23,8 +23,7 @@ def tag_shards(job: Job, shards: list[Shard]) -> Iterator[int]:
     Ray is the one that runs in this process, else the one at ``RAY_ADDRESS``, else one that is started here for the
     job. Several machines must see photos, model and results under the same path. Raises ``ModuleNotFoundError`` without
     Ray, ``BulkError`` if it does not start, is too small or loses its workers again and again at the same shard, and
-    else what was raised in a worker.
-    """
+    else what was raised in a worker."""
     try:
         import ray
     except ImportError:

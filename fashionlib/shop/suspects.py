@@ -20,8 +20,7 @@ def find_suspects(found: OutOfFold, label: str, by: str = "margin") -> pd.DataFr
     unknown to the network, or the only one that it knows.
 
     ``by`` is ``"margin"``, p_given - p_suggested, or ``"self-confidence"``, p_given alone (Northcutt, Jiang and Chuang,
-    2021). Raises ``ValueError`` for another, and for a label that was not predicted.
-    """
+    2021). Raises ``ValueError`` for another, and for a label that was not predicted."""
     if by not in SCORES:
         raise ValueError(f"by is {by!r}; there are {', '.join(SCORES)}")
     probabilities, given, p_given = found.of(label)
@@ -47,8 +46,7 @@ def plant_errors(
     Kinds share the errors evenly: ``"any"`` draws among all other classes of the catalogue, ``"sibling"`` among those
     under the same ``parent`` class (the level above in a Hierarchy task if not given). Levels of a taxonomy still tell
     the truth: judge with a task that reads this column alone. Raises ``ValueError`` for an unknown kind, a label with a
-    single class or without a ``parent``, and if too few rows can be changed.
-    """
+    single class or without a ``parent``, and if too few rows can be changed."""
     catalogue, column = data.catalogue, data.catalogue.column(label)
     if not kinds or set(kinds) - set(KINDS) or not 0 <= share <= 1:
         raise ValueError(f"kinds is {kinds!r}; there are {', '.join(KINDS)}; share is {share!r}, of 0 to 1")
@@ -93,8 +91,7 @@ def found_planted(suspects: pd.DataFrame, planted: pd.DataFrame, times=(0.5, 1, 
     average_precision (of the whole ranking), chance (both precisions of a ranking without any knowledge).
 
     For each kind the rows planted in another way are left out; with several kinds there is also "all". Labels that were
-    wrong before count as false alarms: precision is a lower bound.
-    """
+    wrong before count as false alarms: precision is a lower bound."""
     kinds, rows = [kind for kind in KINDS if (planted["kind"] == kind).any()], []
     for kind in [*kinds, "all"][: len(kinds) + (len(kinds) > 1)]:
         wanted = planted if kind == "all" else planted[planted["kind"] == kind]

@@ -58,8 +58,7 @@ class Tagger:
 
     ``model_id`` is the first 16 hex digits of the SHA-256 of ``model.pth``; ``represents`` says what ``embed`` gives,
     of ``dimension`` values: the ``"embedding"`` of the model's (first) Similarity task, or the pooled ``"features"`` of
-    its backbone if it has none.
-    """
+    its backbone if it has none."""
 
     def __init__(self, model: MultitaskModel, model_id: str, device: str | torch.device | None = None):
         self.model_id = model_id

@@ -18,8 +18,7 @@ def open_catalogue(name: str | Path, root: str | Path | None = None, **options) 
     (``open_table``) of your own, as it is given or else below ``root``.
 
     Raises ``CatalogueError`` if the data is not there or does not fit, ``ValueError`` for an unknown name or a dataset
-    whose reader is not in this copy of the library, ``TypeError`` for an unknown option.
-    """
+    whose reader is not in this copy of the library, ``TypeError`` for an unknown option."""
     if isinstance(name, str) and name in DATASETS:
         if root is None:
             raise ValueError(f"open_catalogue({name!r}, root): root is needed, the folder that holds the data")

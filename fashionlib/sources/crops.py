@@ -16,8 +16,7 @@ class CroppedImages:
     """The images of another source, each cut to its box.
 
     ``boxes`` (N, 4), int: left, top, right, bottom in pixels of the image at ``locations[k]``; right and bottom are
-    the first column and row outside. A box that reaches beyond the picture is clipped.
-    """
+    the first column and row outside. A box that reaches beyond the picture is clipped."""
 
     def __init__(self, images: ImageSource, locations: Sequence[str], boxes: np.ndarray):
         self.images = images

@@ -45,8 +45,7 @@ def open_attributes(root: str | Path, *, annotations: str = "coarse", crop: bool
 
     The split is the official one. Classes are those of the files, in their order, whether they have images or not.
     Raises ``CatalogueError`` naming file and line for annotation that is not exactly as documented. Rows whose image
-    is not there are in ``rejected``.
-    """
+    is not there are in ``rejected``."""
     readers = {"coarse": read_coarse, "fine": read_fine}
     if annotations not in readers:
         raise ValueError(f"annotations is {annotations!r}; there are {' and '.join(map(repr, readers))}")

@@ -56,8 +56,7 @@ def present_images(
     ``table`` has the columns ``image``, ``source`` (its annotation file) and ``row`` (its line there); ``boxes`` (N, 4)
     are what images are cut to. Images are in ``img/``, ``Img/img/`` or ``Img/``; of these, the folder that has most of
     the annotation's first-level folders. Raises ``CatalogueError`` if no image is there at all, or if one is there
-    under a name in other letter case, which would be found on some computers and not on others.
-    """
+    under a name in other letter case, which would be found on some computers and not on others."""
     top = set(table["image"].str.split("/", n=2).str[1].str.casefold())
     candidates = sorted(_image_folders(folder), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
     there = {f"{IMAGE_FOLDER}{path}" for path, _ in all_files(candidates[0])} if candidates else set()

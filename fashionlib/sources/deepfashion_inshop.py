@@ -31,8 +31,7 @@ def open_inshop(root: str | Path, *, crop: bool = True, seed: int = 42) -> Catal
     The official ``query`` and ``gallery`` stay as they are, for the final figure only. Category and gender are folders
     of an image's path: ``img/MEN/Denim/id_00000080/01_1_front.jpg``. ``facts`` counts the queries whose item has no
     image in the gallery. Raises ``CatalogueError`` naming file and line for annotation that is not exactly as
-    documented, and for an item on both sides. Rows whose image is not there are in ``rejected``.
-    """
+    documented, and for an item on both sides. Rows whose image is not there are in ``rejected``."""
     folder = find_folder(NAME, Path(root), FOLDERS, PARTITION)
     file = read_list(find_file(folder, *PARTITION), "image_name item_id evaluation_status")
     table, boxes = _partition(file, seed), None

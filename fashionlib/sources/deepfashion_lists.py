@@ -2,8 +2,7 @@
 
 Most begin with a line that counts the rows and a line that names the columns; those of the fine annotation hold rows
 alone. Real copies pad columns, and some the header, with spaces. Only the names of categories and attributes hold
-spaces themselves; there the last word of a line is the second field. Errors (``CatalogueError``) name file and line.
-"""
+spaces themselves; there the last word of a line is the second field. Errors (``CatalogueError``) name file and line."""
 
 from __future__ import annotations
 
@@ -102,8 +101,7 @@ def read_list(path: Path, header: str, counted: bool = True) -> ListFile:
 def read_names(path: Path, header: str, types: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(names, what their type means) of ``list_category_cloth.txt`` or ``list_attr_cloth.txt``, in the file's order.
 
-    A name that occurs again is told from the first by a number, ``"lace (2)"``: no number of a class ever shifts.
-    """
+    A name that occurs again is told from the first by a number, ``"lace (2)"``: no number of a class ever shifts."""
     text = read_text(path)
     said = check_head(path, text, header)
     names, meaning = [], []

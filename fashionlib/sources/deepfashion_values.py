@@ -1,8 +1,7 @@
 """DeepFashion's ``list_attr_img.txt``: 289,222 rows of 1,000 values each, a gigabyte of text.
 
 NumPy reads the numbers of a row, three times as fast as the parser of pandas; what is found is kept as a parquet file
-in a hidden folder beside the annotation.
-"""
+in a hidden folder beside the annotation."""
 
 from __future__ import annotations
 
@@ -55,8 +54,7 @@ def read_values(path: Path, names: Sequence[str]) -> pd.DataFrame:
 
     Attributes are text: ``"a;b;?c"`` says that a and b apply (1 in the file), that c is not known (0), and that the
     others do not apply (-1); None that nothing is known. Raises ``CatalogueError`` naming file and line for another
-    number of values than of names, a value that is none of these three, or a count that is wrong.
-    """
+    number of values than of names, a value that is none of these three, or a count that is wrong."""
     n, images, texts = len(names), [], []
     marks = np.array([*(f"?{name}" for name in names), *names], dtype=object)
     try:

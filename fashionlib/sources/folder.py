@@ -22,8 +22,7 @@ def open_folder(path: str | Path, *, seed: int = 42) -> Catalogue:
 
     Rejected is a file, hidden ones apart, that is in no class, not JPEG, PNG or WebP by its name, whose name is not
     UTF-8, or that leads out of the folder, and a folder that cannot be searched. Raises ``CatalogueError`` if no photo
-    is left, or where only some of the folders at the top are splits.
-    """
+    is left, or where only some of the folders at the top are splits."""
     root, rows, rejected = Path(path).resolve(), [], []
     splits = _splits(root)
     for name, file in all_files(root):

@@ -1,8 +1,7 @@
 """Attributes that can be seen, and brands, from names of Fashion Product Images; DeepFashion's were mined from titles.
 
 "Wrangler Men Striped Slim Fit Blue Shirt" is ``texture:striped`` and ``shape:slim``, of the brand ``wrangler``. A name
-that does not say "striped" counts against it, as in DeepFashion, although nobody may have looked.
-"""
+that does not say "striped" counts against it, as in DeepFashion, although nobody may have looked."""
 
 from __future__ import annotations
 
@@ -43,8 +42,7 @@ def name_labels(table: pd.DataFrame) -> pd.DataFrame:
 
     ``table`` has ``productDisplayName``, ``articleType`` and ``baseColour``, which is an attribute of its own group,
     ``colour:Red``. Unknown is an attribute that the article type says (casual, of casual shoes), and all of which a
-    missing name or colour would tell; the brand of a row without a name is None.
-    """
+    missing name or colour would tell; the brand of a row without a name is None."""
     named = table["productDisplayName"].notna()
     names = table["productDisplayName"].where(named, "").map(split_words)
     brands = find_brands(names)
@@ -80,8 +78,7 @@ def find_brands(names: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     word in at least ``OWN_LINE`` names, so that Lee Cooper is not Lee; else the shortest that does so in ``KNOWN``
     names, so that every kind of Casio is a Casio; else all the words before the gender word. Without a gender word or
     such a beginning, it is the first word, if at least ``KNOWN`` names begin with it and that is where it mostly
-    stands, with the second if that nearly always follows (Lotus Herbals).
-    """
+    stands, with the second if that nearly always follows (Lotus Herbals)."""
     ends = [next((i for i, word in enumerate(name) if GENDER.fullmatch(word)), None) for name in names]
     alone = Counter(tuple(name[:end]) for name, end in zip(names, ends, strict=True) if end)
     anywhere = Counter(word for name in names for word in set(name))

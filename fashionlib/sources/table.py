@@ -42,8 +42,7 @@ def open_table(
     A row is rejected that has more or fewer fields than the header, names no image, one outside the folder, one that is
     not there or one that a row before it has, or no split where others do. Rows are numbered as in a spreadsheet (a CSV
     begins with row 2) or a DataFrame (parquet, with 0). Raises ``CatalogueError`` for what does not fit or if no row is
-    left, and ``TypeError`` for an unknown option.
-    """
+    left, and ``TypeError`` for an unknown option."""
     if unknown := [name for name in columns if name not in COLUMNS]:
         raise TypeError(f"{path}: no option {unknown[0]!r}; there are images, separator, seed, {', '.join(COLUMNS)}")
     path, named = Path(path), COLUMNS | columns

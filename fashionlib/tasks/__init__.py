@@ -1,8 +1,7 @@
 """Tasks: what a network is asked about an image.
 
 A task owns four things: its head, its loss, its prediction and its metrics. A new kind of label is one new class in
-one file here. Tasks are immutable; ``learn`` returns a copy that knows the classes found in a training table.
-"""
+one file here. Tasks are immutable; ``learn`` returns a copy that knows the classes found in a training table."""
 
 from __future__ import annotations
 

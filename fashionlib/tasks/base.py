@@ -28,8 +28,7 @@ class Task:
 
     A task with ``labels`` has a ``negative_log_likelihood`` (activations, target, temperature) of the known labels,
     summed, if the head's output had been divided by ``temperature``: what calibration minimises. ``multi`` says that an
-    image may have several of a label's classes.
-    """
+    image may have several of a label's classes."""
 
     multi: ClassVar[bool] = False
 

@@ -21,8 +21,7 @@ class Hierarchy(Task):
 
     The head has one logit for each *path* seen in training, and one softmax over them. The probability of a class at
     any level is the sum over its paths (Redmon and Farhadi, 2017), so that a predicted path is never an impossible one.
-    The loss is the sum over levels of the cross-entropy, each masked by itself.
-    """
+    The loss is the sum over levels of the cross-entropy, each masked by itself."""
 
     levels: Names = ()
     paths: tuple[tuple[str, ...], ...] = ()

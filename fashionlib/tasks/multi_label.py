@@ -33,8 +33,7 @@ class MultiLabel(Task):
     minimum: training images that a class needs to be learned.
     balance: exponent of the weight (negatives / positives)^balance of a class's positives in the binary
         cross-entropy: 0 none, 1 as many gradients for as against every class.
-    loss_function: ``"bce"``, or ``"asymmetric"`` (Ridnik et al., 2021), which looks away from easy negatives.
-    """
+    loss_function: ``"bce"``, or ``"asymmetric"`` (Ridnik et al., 2021), which looks away from easy negatives."""
 
     multi: ClassVar[bool] = True
 

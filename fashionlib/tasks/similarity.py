@@ -30,8 +30,7 @@ class Similarity(Task):
         al., 2017), ``"multi-similarity"`` (Wang et al., 2019) or ``"proxy-anchor"`` (Kim et al., 2020).
     mining: which triplets of a batch count: ``"batch-hard"`` (the hardest positive and negative of each image) or
         ``"semi-hard"`` (negatives inside the margin, but farther than the positive).
-    items: of the training table, learned for proxies only.
-    """
+    items: of the training table, learned for proxies only."""
 
     dimension: Annotated[int, Field(ge=1)] = 128
     margin: Annotated[float, Field(gt=0)] = 0.2

@@ -20,8 +20,7 @@ class ShiftFlipErase:
     ----------
     shift: at most that many pixels in each direction.
     flip: probability of a mirror image.
-    erase: probability that a rectangle of 2-20% of the area, of aspect 1:2 to 2:1, is replaced by grey.
-    """
+    erase: probability that a rectangle of 2-20% of the area, of aspect 1:2 to 2:1, is replaced by grey."""
 
     shift: int = 4
     flip: float = 0.5

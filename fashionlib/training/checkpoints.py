@@ -35,8 +35,7 @@ def load_model(path: str | Path) -> MultitaskModel:
     """The model in ``model.pth``, in evaluation mode; weights in half precision come as float32.
 
     Raises ``FileNotFoundError``, and ``ValueError`` naming the file if it is no whole ``model.pth`` of this library, or
-    if its weights do not fit what it says of itself or are not finite.
-    """
+    if its weights do not fit what it says of itself or are not finite."""
     content = read_checkpoint(path, "model")
     if content.get("format") != FORMAT:
         raise ValueError(f"model: {path} is not a model.pth of this library")

@@ -42,8 +42,7 @@ class Run:
     """A finished training.
 
     ``model`` carries the averaged weights, ``history`` has a row an epoch, ``seconds`` counts training and validation
-    of all processes that took part, ``found`` says that nothing was trained because it had been done before.
-    """
+    of all processes that took part, ``found`` says that nothing was trained because it had been done before."""
 
     model: MultitaskModel
     history: pd.DataFrame
@@ -77,8 +76,7 @@ def fit(
 
     Raises ``ValueError`` where model, data, stages and settings do not fit together, before anything is written;
     ``FloatingPointError`` if a loss or a weight is no longer finite; ``RuntimeError`` if another process trains in
-    ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint stays good.
-    """
+    ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint stays good."""
     data = [data] if isinstance(data, ImageData) else list(data)
     stages = list(stages or [Stage("train", epochs=settings.epochs)])
     check(model, data, stages)

@@ -47,8 +47,7 @@ class ItemOrder(Order):
     """``per_item`` images of each of ``batch_size / per_item`` items in every batch (m-per-class sampling); of an item
     with fewer some come twice. Rows of unknown items, and items with a single image, do not take part.
 
-    Raises ``ValueError`` if the batch cannot be divided so, or if there are too few items to fill it.
-    """
+    Raises ``ValueError`` if the batch cannot be divided so, or if there are too few items to fill it."""
 
     def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
         if per_item < 2 or batch_size % per_item:
