@@ -32,7 +32,7 @@ TABLES = {
     "06": {"stages", "comparison", "macro_f1", "relative", "lengths", "length_differences"}
     | {"replication", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
-    | {"without_siblings", "shipped"},
+    | {"without_siblings", "shipped", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "full_size", "published", "training_time"},
     "09": {"tags", "calibration", "index", "tagging_speed", "judged", "planted", "suspects", "filled", "duplicates"},
 }
@@ -43,7 +43,15 @@ FIGURES = {
     "04": {"items", "training_curves", "recall", "found", "map"},
     "05": {"variants", "trade_off", "conflict"},
     "06": {"stages", "comparison", "lengths", "replication", "contrasts", "predictions", "found"},
-    "07": {"training_curves", "accuracy", "confusion_article_type", "calibration", "per_class", "predictions"},
+    "07": {
+        "training_curves",
+        "resolution",
+        "accuracy",
+        "confusion_article_type",
+        "calibration",
+        "per_class",
+        "predictions",
+    },
     "08": {"comparison", "contrasts", "cost"},
     "09": {"calibration", "similar", "filtered", "planted", "suspects"},
 }
