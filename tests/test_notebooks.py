@@ -34,7 +34,18 @@ TABLES = {
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "shipped", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "full_size", "published", "training_time"},
-    "09": {"tags", "calibration", "index", "tagging_speed", "judged", "planted", "suspects", "filled", "duplicates"},
+    "09": {
+        "tags",
+        "calibration",
+        "index",
+        "tagging_speed",
+        "judged",
+        "planted",
+        "rankings",
+        "suspects",
+        "filled",
+        "duplicates",
+    },
 }
 FIGURES = {
     "01": {"class_balance", "montage", "augmented"},
