@@ -100,6 +100,8 @@ def test_a_forest_is_in_percentage_points_and_marks_what_leaves_zero_out():
     (band,) = category.patches
     assert (band.get_x(), band.get_width()) == (-1, 2)
     assert len(legend(figure)) == 4 and len(legend(contrast_forest(table))) == 3
+    adjusted = contrast_forest(table.assign(p_holm=[0.2, 0.01, 1.0, 0.5])).axes[0]  # several were tested
+    assert [kind for *_, kind in points(adjusted)] == ["o", "<", "o"]
 
 
 def test_published_figures_are_sorted_and_ours_stand_out_with_captions_whole():

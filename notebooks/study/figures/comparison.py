@@ -66,10 +66,11 @@ def seed_dots(
 @styled
 def contrast_forest(table: pd.DataFrame) -> Figure:
     """Differences in percentage points with their 95% intervals, a panel for each task. A mark is filled where the
-    interval leaves zero out; a grey band is the margin within which a difference does not matter.
+    interval leaves zero out and, if known, the adjusted p is below 0.05; a grey band is the margin within which a
+    difference does not matter.
 
-    ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where known margin; one metric
-    for each task."""
+    ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where known margin and p_holm;
+    one metric for each task."""
     rows, tasks = list(dict.fromkeys(table["contrast"])), list(dict.fromkeys(table["task"]))
     figure, axes_of = row_panels(rows, len(tasks))
     for axes, task in zip(axes_of, tasks, strict=True):
@@ -78,9 +79,10 @@ def contrast_forest(table: pd.DataFrame) -> Figure:
         axes.axvline(0, color=GREY, linewidth=0.8)
         if "margin" in part:
             axes.axvspan(*(100 * part["margin"].max() * np.array([-1, 1])), color=LIGHT, alpha=0.6, zorder=0)
-        points = 100 * part.set_index("contrast")[["difference", "ci_low", "ci_high"]].reindex(rows).astype(float)
-        for k, (middle, low, high) in enumerate(points.itertuples(index=False)):
-            look = HIGHER if low > 0 else LOWER if high < 0 else NEITHER
+        part = part.assign(sure=part.get("p_holm", pd.Series(0.0, part.index)) < 0.05).set_index("contrast")
+        points = 100 * part[["difference", "ci_low", "ci_high", "sure"]].reindex(rows).astype(float)
+        for k, (middle, low, high, sure) in enumerate(points.itertuples(index=False)):
+            look = NEITHER if not sure else HIGHER if low > 0 else LOWER if high < 0 else NEITHER
             axes.hlines(k, low, high, color=look["color"], linewidth=1.2, zorder=2)
             axes.plot(middle, k, zorder=3, **look)
             number_beside(axes, k, "–" if np.isnan(middle) else f"{middle:+.1f}".replace("-", "−"))
