@@ -9,8 +9,11 @@ from fashionlib.__main__ import main
     ("arguments", "words"),
     [
         (["--help"], ["usage: python -m fashionlib", "tag", "download", "cite"]),
-        (["tag", "--help"], ["MODEL.pth PHOTOS", "--out", "--embeddings", "--overwrite", "--engine {local,ray}"]),
-        (["download", "--help"], ["{products}", "--data"]),
+        (
+            ["tag", "--help"],
+            ["MODEL.pth PHOTOS", "--out", "--embeddings", "--report", "--overwrite", "--engine {local,ray}"],
+        ),
+        (["download", "--help"], ["{products,clothing}", "--data"]),
     ],
 )
 def test_help_names_every_command_and_option(arguments, words, capsys):
