@@ -91,7 +91,8 @@ def contrast_forest(table: pd.DataFrame) -> Figure:
     if "margin" in table:
         handles.append(Patch(color=LIGHT, alpha=0.6, label="within the margin"))
     legend_above(figure, handles)
-    small_note(figure, "difference in percentage points, with 95% interval; each panel has its own scale")
+    adjusted = "; filled where the adjusted p is below 0.05, too" if "p_holm" in table else ""
+    small_note(figure, f"difference in percentage points, with 95% interval; each panel has its own scale{adjusted}")
     return figure
 
 

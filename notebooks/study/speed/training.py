@@ -82,7 +82,8 @@ def inference_speed(
     """Images per second of getting every answer for an image from one or from several networks: columns what,
     images_per_second, parameters, ratio (to the first). Medians of ``repeats`` turns."""
     available = data.catalogue.rows("test")
-    rows = np.resize(available, images := min(images, 8 * len(available)))  # a small catalogue, several times
+    images = min(images, 8 * len(available))  # a small catalogue is gone through several times, not for ever
+    rows = np.resize(available, images)
 
     def answer(networks: Sequence[MultitaskModel], some: np.ndarray) -> None:
         for network in networks:
