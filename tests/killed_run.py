@@ -1,4 +1,5 @@
-"""A child process of test_resume: ``python killed_run.py KILL FOLDER...`` runs the same training in each folder.
+"""A child process of test_resume: ``python killed_run.py KILL FOLDER [KILL FOLDER...]`` runs the same training in each
+folder, in a process of its own, and prints how each of these ended.
 
 KILL is ``step N`` (SIGKILL inside step N), ``epoch N`` (right after checkpoint N is on disk) or ``never``.
 """
@@ -55,9 +56,12 @@ def kill_after_checkpoint(number):
 
 
 if __name__ == "__main__":
-    when, folders = sys.argv[1], sys.argv[2:]
-    if when != "never":
-        kind, number = when.split()
-        {"step": kill_in_step, "epoch": kill_after_checkpoint}[kind](int(number))
-    for folder in folders:
-        run(folder)
+    for when, folder in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        if (process := os.fork()) == 0:  # the libraries are loaded once; nothing has been computed yet
+            if when != "never":
+                kind, number = when.split()
+                {"step": kill_in_step, "epoch": kill_after_checkpoint}[kind](int(number))
+            run(folder)
+            sys.stdout.flush()
+            os._exit(0)
+        print("ended with", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)

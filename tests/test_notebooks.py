@@ -163,6 +163,10 @@ def test_the_three_readings_of_top_k_recall_are_all_there(smoke):
         assert recalls["pooled"] >= recalls["all"]
 
 
+def test_the_shop_tags_with_the_model_that_07_ships(smoke):
+    assert not list((smoke / "runs").glob("09_tagger*"))  # a training of its own, for want of that model
+
+
 def test_embeddings_are_left_with_their_items(smoke):
     frame = pd.read_parquet(smoke / "runs/06_single_retrieval_3_0/embeddings.parquet")
     assert list(frame) == ["image", "item", "role", "embedding"] and set(frame["role"]) == {"gallery"}

@@ -19,10 +19,13 @@ from tiny import same_weights
 CHILD = Path(killed_run.__file__)
 
 
-def child(when, *folders):
+def child(*when_and_where):
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [sys.executable, str(CHILD), when, *map(str, folders)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(CHILD), *map(str, when_and_where)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    return [int(line.split()[-1]) for line in lines if line.startswith("ended with")], lines
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +43,9 @@ def killed(tmp_path_factory):
         "at an epoch's end": "epoch 3",
     }
     folder = tmp_path_factory.mktemp("killed")
-    for moment, when in moments.items():
-        done = child(when, folder / moment)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (folder / moment / "model.pth").exists()
+    ends, _ = child(*(part for moment, when in moments.items() for part in (when, folder / moment)))
+    assert ends == [-signal.SIGKILL] * 3
+    assert not list(folder.glob("*/model.pth"))
     return folder
 
 
@@ -55,9 +57,9 @@ def interrupted(killed, tmp_path):
 
 def test_killed_runs_go_on_in_a_new_process_and_end_bit_equal(whole, killed, tmp_path):
     folders = [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in sorted(killed.glob("*/"))]
-    done = child("never", *folders)
-    assert done.returncode == 0, done.stderr
-    goes_on = [line for line in done.stdout.splitlines() if "going on" in line]
+    ends, lines = child(*(part for folder in folders for part in ("never", folder)))
+    assert ends == [0] * 3
+    goes_on = [line for line in lines if "going on" in line]
     assert goes_on == [
         "fit: going on after epoch 3 of 4",
         "fit: going on after epoch 2 of 4 and 2 batches",
