@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
+
+from study.drawn import open_drawn
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -37,6 +40,7 @@ TABLES = {
     "09": {
         "tags",
         "calibration",
+        "people",
         "index",
         "tagging_speed",
         "judged",
@@ -64,7 +68,7 @@ FIGURES = {
         "predictions",
     },
     "08": {"comparison", "contrasts", "cost"},
-    "09": {"calibration", "similar", "filtered", "planted", "suspects"},
+    "09": {"calibration", "people", "people_calibration", "similar", "filtered", "planted", "suspects"},
 }
 COLUMNS = {  # of the tables that other notebooks and readers rely on
     "04_ranking_speed": "what queries gallery seconds peak_mb ratio_to_bare",
@@ -101,8 +105,12 @@ def execute(notebooks: list[Path], root: Path, profile: str, **changes) -> Path:
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory) -> Path:
-    """The results of all notebooks on the smoke profile."""
-    return execute(NOTEBOOKS, tmp_path_factory.mktemp("results"), "smoke")
+    """The results of all notebooks on the smoke profile, with other drawings as the photos that people took."""
+    people, drawn = tmp_path_factory.mktemp("people"), open_drawn(items=30, seed=1)
+    for row, kind in drawn.table["articleType"].map({"Tshirts": "t-shirt", "Jeans": "pants"}).dropna().items():
+        (people / "test" / kind).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn.read(row)).save(people / "test" / kind / f"{row}.jpg")
+    return execute(NOTEBOOKS, tmp_path_factory.mktemp("results"), "smoke", people=str(people))
 
 
 def check_artefacts(folder: Path, number: str) -> None:
