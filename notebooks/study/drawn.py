@@ -221,10 +221,8 @@ def _silhouette(kind: str, words: set[str]) -> list[Points]:
         return [_whole([(9, 16), (20, 74) if "maxi" in words else (16, 44)])]
     if kind == "Handbags":
         rise = 6 if "long-strap" in words else 24
-        return [
-            _whole([(19, 36), (22, 70)]),
-            *_both([(10, 36), (7, rise), (0, rise), (0, rise + 3), (5, rise + 3), (7, 36)]),
-        ]
+        strap = [(10, 36), (7, rise), (0, rise), (0, rise + 3), (5, rise + 3), (7, 36)]
+        return [_whole([(19, 36), (22, 70)]), *_both(strap)]
     if kind == "Sandals":
         straps = [(-22, 58), (-18, 38), (-12, 38), (-16, 58)], [(4, 58), (10, 44), (18, 48), (16, 58)]
         return [_box(-24, 57, 24, 62), *straps]
