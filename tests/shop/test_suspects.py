@@ -77,9 +77,13 @@ def test_planted_errors_are_wrong_and_nothing_else_changes():
         ),
         ({"kinds": ("any",), "share": 0.9}, {a: {*"Shirt Tunic Jeans Clog".split()} - {a} for a in
                                              ("Shirt", "Tunic", "Jeans", "Clog")}),
+        (
+            {"kinds": ("confused",), "confused": {"Shirt": "Clog", "Jeans": "Shirt"}},
+            {"Shirt": {"Clog"}, "Jeans": {"Shirt"}},
+        ),
     ],
 )  # fmt: skip
-def test_a_sibling_has_the_same_parent(options, kinds):
+def test_a_kind_says_which_class_is_planted(options, kinds):
     _, planted = plant_errors(tiny_data(tiny_table(60, 20, 20)), "article", **{"share": 0.3, **options})
     assert planted.groupby("true")["planted"].agg(set).to_dict() == kinds
 
@@ -89,7 +93,8 @@ def test_a_sibling_has_the_same_parent(options, kinds):
     [
         ("article", {"share": 0.9, "kinds": ("sibling",)}, "only 24 rows can get a wrong 'article' of kind 'sibling'"),
         ("gender", {}, "no Hierarchy task has a level above 'gender'; name its parent column"),
-        ("gender", {"kinds": ("swap",)}, "there are any, sibling"),
+        ("gender", {"kinds": ("swap",)}, "there are any, sibling, confused"),
+        ("article", {"kinds": ("confused",)}, "only 0 rows can get a wrong 'article' of kind 'confused'"),
         ("one", {"kinds": ("any",)}, "label 'one' has 1 class"),
         ("colour", {}, "column 'colour' is missing"),
     ],
