@@ -23,10 +23,11 @@ class BadImage(ValueError):
     the memory is at fault, and the next call of ``cache_images`` or ``tag_folder`` tries the image again."""
 
 
-def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS, size=None) -> Image.Image:
     """Decode an encoded image (or one that Pillow has opened) to RGB; EXIF rotation is honoured, transparency is laid
     on white, and of the several pictures in a phone's JPEG (MPO) the first is taken. However many threads decode, about
-    ``MAX_PIXELS`` pixels are decoded at a time.
+    ``MAX_PIXELS`` pixels are decoded at a time. If the pixels are wanted at ``size`` (width, height), of a far larger
+    JPEG only a half, a quarter or an eighth is decoded, at least four times that.
 
     Raises ``BadImage`` for an empty or damaged file, a format other than JPEG, PNG or WebP, an animated image, more
     than ``max_pixels`` pixels or ``MAX_SCANS`` scans (checked before decoding), or too little memory."""
@@ -43,6 +44,8 @@ def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS)
             image.fp.seek(0)
             if (scans := len(SCAN.findall(image.fp.read()))) > MAX_SCANS:
                 raise BadImage(f"{source}: a JPEG of {scans:,} scans, more than {MAX_SCANS}; save it anew")
+        if size and isinstance(data, bytes):
+            image.draft(None, (4 * max(size), 4 * max(size)))  # on a side or standing
         megapixels = 1 + min(width * height, MAX_PIXELS - 1) // 1_000_000
         with TURN:  # lest two of them wait for what the other has
             for _ in range(megapixels):

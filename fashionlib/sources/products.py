@@ -32,10 +32,7 @@ COLUMNS = ("id", "gender", *TAXONOMY, "baseColour", "season", "year", "usage", "
 FOLDER = "fashion-product-images-small"
 REPOSITORY = "ashraq/fashion-product-images-small"
 REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
-SHARDS = (
-    "data/train-00000-of-00002-6cff4c59f91661c3.parquet",
-    "data/train-00001-of-00002-bb459e5ac5f01e71.parquet",
-)
+SHARDS = ("data/train-00000-of-00002-6cff4c59f91661c3.parquet", "data/train-00001-of-00002-bb459e5ac5f01e71.parquet")
 MINIMUM = 30  # training images of an attribute or brand; some six in the test
 WORD_MINIMUM = 20  # of a word of productDisplayName
 GAP = 50  # between the ids of neighbours in a product line

@@ -83,26 +83,14 @@ class DrawnImages:
 
 
 def open_drawn(
-    items: int = 600,
-    views: int = 4,
-    seed: int = 42,
-    size: tuple[int, int] = (60, 80),
-    missing: float = 0.0,
-    split: str = "random",
+    items: int = 600, views: int = 4, seed: int = 42, size=(60, 80), missing: float = 0.0, split: str = "random"
 ) -> Catalogue:
-    """A catalogue of drawn garments, one row per image.
+    """A catalogue of drawn garments, one row per image of ``size`` (width, height) in pixels.
 
-    Parameters
-    ----------
-    items: how many products; the first ones are one of each article type.
-    views: most images of a product; each has between 2 and this many (or 1 if ``views`` is 1).
-    seed: of everything: products, views, labels, split.
-    size: width and height of the images, in pixels.
-    missing: share of the seven product labels that is left out, each on its own.
-    split: ``"random"`` (single images, 70/15/15 within each article type) or ``"grouped"`` (all views of a product on
-        one side).
-
-    Raises ``ValueError`` for a value that makes no sense."""
+    ``items``: how many products, the first ones one of each article type. ``views``: most images of a product; each has
+    between 2 and this many (or 1 if it is 1). ``seed``: of everything. ``missing``: share of the seven product labels
+    that is left out, each on its own. ``split``: ``"random"`` (single images, 70/15/15 within each article type) or
+    ``"grouped"`` (all views of a product on one side). Raises ``ValueError`` for a value that makes no sense."""
     if items < 1 or views < 1:
         raise ValueError(f"items is {items} and views is {views}; both must be at least 1")
     if not 0 <= missing < 1:

@@ -105,9 +105,20 @@ def answer() -> str:
     )
 
 
+def photos() -> str:
+    """What the shipped model is worth on photos that people took, of notebook 09."""
+    found = table("09_people").set_index("answer")
+    share, n = found["accuracy"].map("{:.0%}".format), found["photos"]
+    few, ours = "types of a class", "types of a class, classes of products"
+    return (
+        f"It learned from products on white. Of {n[few]} photos that private people took of their clothes it puts "
+        f"{share[few]} into the right one of ten classes, {share[ours]} of the {n[ours]} whose class the products have."
+    )
+
+
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
-    blocks = {block.__name__: block for block in (answer, headline, provenance)}
+    blocks = {block.__name__: block for block in (answer, headline, photos, provenance)}
     blocks["finding"] = lambda: f"**{verdict(table('06_contrasts'), table('06_inference'))}**"
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)

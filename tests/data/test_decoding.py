@@ -193,6 +193,23 @@ def test_cmyk_has_the_colours_it_is_printed_in(encode):
         assert np.abs(np.asarray(image).astype(int) - ImageColor.getrgb(colour)).max() <= 3, colour
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_a_far_larger_jpeg_less_is_decoded_and_the_pixels_are_the_same(encode, orientation):
+    wave = 128 + 100 * np.sin(np.linspace(0, 20, 1600) + np.linspace(0, 9, 1200)[:, None])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(np.dstack([wave, wave[::-1], 255 - wave]), quality=90, exif=exif)
+    whole, less = decode(content, "a"), decode(content, "a", size=(24, 32))
+    assert max(whole.size) == 1600 and max(less.size) == 200  # an eighth, which is more than four times 32
+    pixels, same = (fit_to(image, (24, 32)).astype(int) for image in (whole, less))
+    assert np.abs(pixels - same).max() <= 2
+    for kind, size in (("JPEG", (240, 320)), ("PNG", (24, 32))):
+        content = encode(wave[:1200, :1600], kind)
+        assert decode(content, "a", size=size).size == (1600, 1200)
+    opened = Image.open(io.BytesIO(encode(wave)))
+    assert decode(opened, "a", size=(24, 32)).size == opened.size == (1600, 1200)  # it is the caller's, and stays whole
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_an_animated_image_is_refused(encode, kind):
     frames = [Image.new("RGB", (24, 32), colour) for colour in ("red", "green", "blue")]

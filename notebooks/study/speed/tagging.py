@@ -13,6 +13,7 @@ from PIL import Image
 from fashionlib.data.images import ImageData
 from fashionlib.models import MultitaskModel
 from fashionlib.shop.bulk import BulkOptions, tag_folder
+from fashionlib.shop.photos import decoded, picture_files
 from fashionlib.shop.tagging import Tagger
 from fashionlib.training.checkpoints import save_model
 
@@ -27,14 +28,19 @@ def tagging_speed(
 
     - ``bare_forward``: the network alone on batches in memory, with its heads.
     - ``tag``: ``Tagger.tag`` of a folder of JPEG files, to a table in memory.
-    - ``tag_folder``: from the JPEG files to a parquet file, with the start of a job and the loading of the model."""
+    - ``tag_folder``: from the JPEG files to a parquet file, with the start of a job and the loading of the model.
+    - ``read_phone_photos``, ``tag_phone_photos``: decoding and ``Tagger.tag`` of JPEG files of 12 megapixels, which are
+      enlarged ones, a 64th of ``photos``."""
     rows = np.resize(data.catalogue.rows("test"), photos)
     batches = [data.fetch(rows[start : start + batch_size]) for start in range(0, photos, batch_size)]
     with tempfile.TemporaryDirectory() as place:
-        folder, out = Path(place, "photos"), Path(place, "tags.parquet")
-        folder.mkdir()
+        folder, phone, out = Path(place, "photos"), Path(place, "phone"), Path(place, "tags.parquet")
+        folder.mkdir(), phone.mkdir()
         for number, row in enumerate(rows):
-            Image.fromarray(data.pixels[data.position[row]]).save(folder / f"{number:06d}.jpg", quality=95)
+            image = Image.fromarray(data.pixels[data.position[row]])
+            image.save(folder / f"{number:06d}.jpg", quality=95)
+            if number % 64 == 0:
+                image.resize((3000, 4000)).save(phone / f"{number:06d}.jpg", quality=90)
         file = save_model(model, Path(place, "model.pth"))
         tagger, options = Tagger.load(file), BulkOptions(batch_size=batch_size)
         tagger.tag(folder, batch_size=batch_size)  # the first pass chooses the arithmetic and allocates
@@ -49,5 +55,10 @@ def tagging_speed(
             tag_folder(file, folder, out, options=options)
 
         ways = {"bare_forward": bare, "tag": lambda: tagger.tag(folder, batch_size=batch_size), "tag_folder": job}
-        rates = photos / in_turns(ways, repeats)
+        ways["read_phone_photos"] = lambda: list(
+            decoded(picture_files(phone), tagger.model.size, batch_size, ahead=False)
+        )
+        ways["tag_phone_photos"] = lambda: tagger.tag(phone, batch_size=batch_size)
+        seconds = in_turns(ways, repeats)
+        rates = np.where(seconds.index.str.contains("phone"), -(-photos // 64), photos) / seconds
     return pd.DataFrame({"images_per_second": rates, "ratio_to_bare": rates / rates["bare_forward"]}).reset_index()
