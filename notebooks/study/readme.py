@@ -20,8 +20,8 @@ NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 
 def table(name: str) -> pd.DataFrame:
     """A table of the results. Only an empty field is a missing value: a class may be called "NA"."""
-    read = {"keep_default_na": False, "na_values": [""], "dtype": {"notebook": str}}
-    return pd.read_csv(PRODUCTS / "tables" / f"{name}.csv", **read)
+    path = PRODUCTS / "tables" / f"{name}.csv"
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"notebook": str})
 
 
 def cell(value: object) -> str:
@@ -97,23 +97,23 @@ def answer() -> str:
     size = rows.loc["single retrieval", "million parameters"]
     rows.loc["retrieval, pairs alone (one seed)"] = ["", "", f"{own:.4f}", size]
     speed = table("06_inference").set_index("what")["images_per_second"].round()
+    gaps = table("06_length_differences").query("metric in @MAIN.values()").set_index("images_seen")["difference"]
+    gaps = gaps.mul(100).map("{:+.1f}".format).groupby(level=0).agg(", ".join)
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
         f"Recall@1, on the test images of the grouped split; {(n := int(found['n_seeds'].max()))} "
         f"seed{'s, ± their standard deviation' * (n > 1)}. One network answers {speed['one network']:g} photos a "
-        f"second, three {speed['three networks']:g}."
+        f"second, three {speed['three networks']:g}. *Joint* against the single ones by length, in points (one seed): "
+        f"{'; '.join(f'{points} after {images:,} images' for images, points in gaps.items())}."
     )
 
 
 def photos() -> str:
     """What the shipped model is worth on photos that people took, of notebook 09."""
-    found = table("09_people").set_index("answer")
-    share, n = found["accuracy"].map("{:.0%}".format), found["photos"]
-    few, ours = "types of a class", "types of a class, classes of products"
-    return (
-        f"It learned from products on white. Of {n[few]} photos that private people took of their clothes it puts "
-        f"{share[few]} into the right one of ten classes, {share[ours]} of the {n[ours]} whose class the products have."
-    )
+    _, all_of_them, ours = table("09_people").to_dict("records")  # the first may answer with any type
+    whole = "It learned from products on white. Of {photos} photos that people took of clothes it puts {accuracy:.0%}"
+    part = " into the right one of ten classes, and {accuracy:.0%} of the {photos} whose class the products have."
+    return whole.format(**all_of_them) + part.format(**ours)
 
 
 def render(text: str) -> str:
