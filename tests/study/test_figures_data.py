@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fashionlib.shop import suspects as doubts
 from fashionlib.shop.suspects import found_planted
 from fashionlib.tasks import MultiLabel, SingleLabel
 from seen import row_of, said, shaded, ticks, titles
 from study.figures.data import (
+    KIND_NAMES,
     catalogue_montage,
     class_balance,
     duplicate_groups,
@@ -87,6 +89,7 @@ def test_the_curve_of_planted_errors_is_that_of_the_table():
         {"row": np.random.default_rng(0).permutation(60), "suggested": "a", "rank": np.arange(1, 61)}
     )
     planted = pd.DataFrame({"row": range(6), "true": "a", "kind": ["any", "sibling"] * 3})
+    assert set(KIND_NAMES) == {*doubts.KINDS, "all"}  # each has a name in the legend
     for axes, name in zip(planted_curve(suspects, planted).axes, ("precision", "recall"), strict=True):
         drawn = [line for line in axes.lines if len(line.get_xdata())]
         for line, chance, kind in zip(drawn[:3], drawn[3:], ("any", "sibling", "all"), strict=True):

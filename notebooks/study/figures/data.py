@@ -18,7 +18,7 @@ from .panels import log_scale, name_points, panels, small_note
 from .style import BLUE, COLOURS, GREY, VERMILION, shorten, styled
 from .training import curves
 
-KIND_NAMES = {"any": "any other class", "sibling": "a class under the same parent", "all": "all"}
+KIND_NAMES = {"any": "any other class", "sibling": "same parent", "confused": "what it is taken for", "all": "all"}
 BARS = 12  # with more classes than this a rank-frequency curve is easier to read
 
 
