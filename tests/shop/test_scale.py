@@ -17,15 +17,11 @@ from fashionlib.shop.bulk import BulkError, BulkOptions, tag_folder
 from fashionlib.training.checkpoints import save_model
 from shop.bulk_jobs import SHARD_SIZE, make_photos, read
 
-
-@pytest.fixture(scope="module")
-def ray():
-    """Imported here, for it takes seconds and most workers do not need it."""
-    return pytest.importorskip("ray", reason="needs Ray: pip install 'fashionlib[scale]'")
+ray = pytest.importorskip("ray", reason="needs Ray: pip install 'fashionlib[scale]'")
 
 
 @pytest.fixture(scope="module")
-def runtime(ray):
+def runtime():
     """Two workers' worth of Ray, for all tests of this file; RAY_ADDRESS may name one that is there."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
@@ -177,7 +173,7 @@ def test_without_ray_the_error_says_what_to_install(study, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_an_address_at_which_there_is_no_ray(ray, study, tmp_path, monkeypatch, capsys, answers):
+def test_an_address_at_which_there_is_no_ray(study, tmp_path, monkeypatch, capsys, answers):
     """Nothing at all, or something that takes calls and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
