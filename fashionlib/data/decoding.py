@@ -23,7 +23,7 @@ class BadImage(ValueError):
     the memory is at fault, and the next call of ``cache_images`` or ``tag_folder`` tries the image again."""
 
 
-def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS, size=None) -> Image.Image:
+def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS, size=()) -> Image.Image:
     """Decode an encoded image (or one that Pillow has opened) to RGB; EXIF rotation is honoured, transparency is laid
     on white, and of the several pictures in a phone's JPEG (MPO) the first is taken. However many threads decode, about
     ``MAX_PIXELS`` pixels are decoded at a time. If the pixels are wanted at ``size`` (width, height), of a far larger
@@ -44,8 +44,8 @@ def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS,
             image.fp.seek(0)
             if (scans := len(SCAN.findall(image.fp.read()))) > MAX_SCANS:
                 raise BadImage(f"{source}: a JPEG of {scans:,} scans, more than {MAX_SCANS}; save it anew")
-        if size and isinstance(data, bytes):
-            image.draft(None, (4 * max(size), 4 * max(size)))  # on a side or standing
+        if size and image is not data:  # which is the caller's, and stays as it is
+            image.draft(None, [4 * max(size)] * 2)  # both sides, for EXIF may say that it was taken upright
         megapixels = 1 + min(width * height, MAX_PIXELS - 1) // 1_000_000
         with TURN:  # lest two of them wait for what the other has
             for _ in range(megapixels):

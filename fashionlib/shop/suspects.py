@@ -1,5 +1,7 @@
 """Suspects: labels that out-of-fold networks disbelieve, and errors planted to see how many of them are found."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -36,16 +38,15 @@ def find_suspects(found: OutOfFold, label: str, by: str = "margin") -> pd.DataFr
 
 
 def plant_errors(
-    data: ImageData, label: str, share=0.02, seed=0, kinds=KINDS[:2], parent: str | None = None, confused=None
+    data: ImageData, label: str, share=0.02, seed=0, kinds=KINDS[:2], parent="", confused: Mapping | None = None
 ) -> tuple[ImageData, pd.DataFrame]:
     """The same images with a share of the given labels replaced by wrong ones, and which: row, image, label, true,
     planted, kind. The catalogue's ``facts`` say what was planted.
 
-    Kinds share the errors evenly: ``"any"`` draws among all other classes of the catalogue, ``"sibling"`` among those
-    under the same ``parent`` class (the level above in a Hierarchy task if not given), ``"confused"`` takes the class
-    that the mapping ``confused`` has for the true one. Levels of a taxonomy still tell the truth: judge with a task
-    that reads this column alone. Raises ``ValueError`` for an unknown kind, a label with a single class or without a
-    ``parent``, and if too few rows can be changed."""
+    Kinds share the errors evenly: ``"any"`` draws among all other classes, ``"sibling"`` among those under the same
+    ``parent`` class (by default the level above in a Hierarchy), ``"confused"`` takes what ``confused`` has for the
+    true class. Levels of a taxonomy still tell the truth: judge with a task that reads this column alone. Raises
+    ``ValueError`` for an unknown kind, a label of one class or without ``parent``, and if too few rows can change."""
     catalogue, column = data.catalogue, data.catalogue.column(label)
     if not kinds or set(kinds) - set(KINDS) or not 0 <= share <= 1:
         raise ValueError(f"kinds is {kinds!r}; there are {', '.join(KINDS)}; share is {share!r}, of 0 to 1")
@@ -57,17 +58,17 @@ def plant_errors(
     for place, kind in enumerate(kind for kind in reversed(KINDS) if kind in kinds):  # the choosier kind goes first
         n = total // len(kinds) + (place < total % len(kinds))
         if kind == "confused":
-            wrong = {row: [confused[given]] for row, given in labelled.items() if given in (confused or {})}
+            family, choices = column, {true: {true, wrong} for true, wrong in (confused or {}).items()}
         else:
             above = (parent or _level_above(catalogue, label)) if kind == "sibling" else None
             family = catalogue.column(above) if above else pd.Series("", index=column.index)
-            of = labelled.groupby(family).unique()
-            wrong = {row: sorted(set(of.get(family[row], ())) - {given}) for row, given in labelled.items()}
-        able = [row for row in left if wrong.get(row)]
+            choices = labelled.groupby(family).unique()
+        able = [row for row in left if len(choices.get(family[row], ())) > 1]
         if len(able) < n:
             raise ValueError(f"{catalogue.name}: only {len(able)} rows can get a wrong {label!r} of kind {kind!r}")
         for row in able[:n]:
-            parts.append((row, catalogue.table["image"][row], label, column[row], str(rng.choice(wrong[row])), kind))
+            wrong = str(rng.choice(sorted(set(choices[family[row]]) - {column[row]})))
+            parts.append((row, catalogue.table["image"][row], label, column[row], wrong, kind))
         left = rng.permutation(np.setdiff1d(left, able[:n]))
     planted = pd.DataFrame(parts, columns=["row", "image", "label", "true", "planted", "kind"])
     facts = {"label": label, "share": share, "seed": seed, "rows": planted["kind"].value_counts().to_dict()}

@@ -59,8 +59,8 @@ def headline() -> str:
 def provenance() -> str:
     """What notebook 07 ran, on what, for how long."""
     manifest = json.loads((PRODUCTS / "manifest.json").read_text(encoding="utf-8"))
-    notebook = manifest["notebooks"]["07"]
-    machine = notebook.get("machine") or manifest["records"][notebook["environment"]]["machine"]
+    notebook, records = manifest["notebooks"]["07"], manifest["records"]
+    machine = records[notebook["environment"]]["machine"]
     epochs, seconds = (sum(run[what] for run in notebook["runs"].values()) for what in ("epochs", "seconds"))
     main = table("07_accuracy").query("split == 'random' and seed_accuracy.notna()")
     main = main[main["model"] == main["model"].iloc[0]]
@@ -103,17 +103,19 @@ def answer() -> str:
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
         f"Recall@1, on the test images of the grouped split; {(n := int(found['n_seeds'].max()))} "
         f"seed{'s, ± their standard deviation' * (n > 1)}. One network answers {speed['one network']:g} photos a "
-        f"second, three {speed['three networks']:g}. *Joint* against the single ones by length, in points (one seed): "
+        f"second, three {speed['three networks']:g}. *Joint* minus single in the three tasks, in points, first seed: "
         f"{'; '.join(f'{points} after {images:,} images' for images, points in gaps.items())}."
     )
 
 
 def photos() -> str:
     """What the shipped model is worth on photos that people took, of notebook 09."""
-    _, all_of_them, ours = table("09_people").to_dict("records")  # the first may answer with any type
-    whole = "It learned from products on white. Of {photos} photos that people took of clothes it puts {accuracy:.0%}"
-    part = " into the right one of ten classes, and {accuracy:.0%} of the {photos} whose class the products have."
-    return whole.format(**all_of_them) + part.format(**ours)
+    found = table("09_people").query("answer == 'types_of_a_class'").to_dict("records")
+    products, photos, nine = (f"{row['accuracy']:.0%} of {row['n']:,}" for row in found)
+    return (
+        f"It learned from products on white. Of clothes of ten classes it puts into the right one {products} products, "
+        f"{photos} photos that private people took, and {nine} of these, of the classes that it knows."
+    )
 
 
 def render(text: str) -> str:

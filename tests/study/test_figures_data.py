@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from fashionlib.shop import suspects as doubts
-from fashionlib.shop.suspects import found_planted
 from fashionlib.tasks import MultiLabel, SingleLabel
 from seen import row_of, said, shaded, ticks, titles
 from study.figures.data import (
@@ -94,7 +93,7 @@ def test_the_curve_of_planted_errors_is_that_of_the_table():
         drawn = [line for line in axes.lines if len(line.get_xdata())]
         for line, chance, kind in zip(drawn[:3], drawn[3:], ("any", "sibling", "all"), strict=True):
             n = np.asarray(line.get_xdata())
-            expected = found_planted(suspects, planted, times=n / (6 if kind == "all" else 3))
+            expected = doubts.found_planted(suspects, planted, times=n / (6 if kind == "all" else 3))
             expected = expected[expected["kind"] == kind].set_index("examined").loc[n]
             np.testing.assert_allclose(line.get_ydata(), expected[name])
             at_random = expected["chance"] if name == "precision" else n / (60 if kind == "all" else 57)
