@@ -29,8 +29,6 @@ those below:
     metrics/        arrays in, numbers out;  machine/  hardware, processes, files, progress
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 __version__ = "0.2.0"

@@ -1,7 +1,5 @@
 """Backbones: any network of timm, and where its weights come from."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 from pathlib import Path
@@ -105,10 +103,8 @@ def load_weights(body: nn.Module, path: str | Path) -> None:
     counters = {k for k in missing if k.endswith("num_batches_tracked")}  # safetensors of old exporters lack them
     if set(missing) - counters or strange or other:
         parts = {"it lacks": [k for k in missing if k not in counters], "it has": strange, "of other kind": other}
-        said = "; ".join(
-            f"{what} {', '.join(keys[:3])}" + ", ..." * (len(keys) > 3) for what, keys in parts.items() if keys
-        )
-        raise ValueError(f"weights: {path} does not fit the backbone {type(body).__name__}: {said}")
+        said = [f"{what} {', '.join(keys[:3])}" + ", ..." * (len(keys) > 3) for what, keys in parts.items() if keys]
+        raise ValueError(f"weights: {path} does not fit the backbone {type(body).__name__}: {'; '.join(said)}")
     given = {k: v.to(own[k].dtype) for k, v in given.items()}
     if bad := [k for k, v in given.items() if not torch.isfinite(v).all()]:
         raise ValueError(f"weights: {path} has values that are not finite, the first in {bad[0]}")

@@ -1,7 +1,5 @@
 """What a cell of a table means: one rule for labels, items and ids, from whatever hands them over."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

@@ -1,12 +1,11 @@
 """MultitaskModel: one backbone, one pooled feature, one head a task."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -77,13 +76,11 @@ class MultitaskModel(nn.Module):
         self.feature_dimension = features = self.body.head_hidden_size
         self.trunk = _trunk(features, trunk)
         shared = trunk[-1] if trunk else features
-        self.heads = nn.ModuleDict(
-            {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in self.tasks.values()}
-        )
+        heads = {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in tasks}
+        self.heads = nn.ModuleDict(heads)
         for name in ("mean", "std"):  # that the backbone expects, of pixels from 0 to 1, by channel
-            self.register_buffer(
-                name, torch.tensor(self.body.default_cfg[name]).view(1, 3, 1, 1) * 255, persistent=False
-            )
+            expected = torch.tensor(self.body.default_cfg[name]).view(1, 3, 1, 1) * 255
+            self.register_buffer(name, expected, persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> pooled features (B, F)."""
@@ -120,7 +117,7 @@ class MultitaskModel(nn.Module):
         """The loss of each of ``tasks`` on a batch."""
         return {t: self.tasks[t].loss(outputs[t], targets[t], smoothing, self.head(t)) for t in tasks}
 
-    def compute_in(self, arithmetic: Arithmetic) -> MultitaskModel:
+    def compute_in(self, arithmetic: Arithmetic) -> Self:
         """Compute in a precision and layout from now on."""
         self.arithmetic = arithmetic
         return self.to(memory_format=arithmetic.memory_format)

@@ -35,12 +35,14 @@ TABLES = {
     "06": {"stages", "comparison", "macro_f1", "relative", "lengths", "length_differences"}
     | {"replication", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
-    | {"without_siblings", "shipped", "recipe", "resolution", "controls", "cost_of_honesty"},
+    | {"without_siblings", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "full_size", "published", "training_time"},
     "09": {
         "tags",
         "calibration",
         "people",
+        "people_cost",
+        "fine_tuned",
         "index",
         "tagging_speed",
         "judged",
@@ -68,7 +70,7 @@ FIGURES = {
         "predictions",
     },
     "08": {"comparison", "contrasts", "cost"},
-    "09": {"calibration", "people", "people_calibration", "similar", "filtered", "planted", "suspects"},
+    "09": {"calibration", "people", "people_calibration", "fine_tuned", "similar", "filtered", "planted", "suspects"},
 }
 COLUMNS = {  # of the tables that other notebooks and readers rely on
     "04_ranking_speed": "what queries gallery seconds peak_mb ratio_to_bare",
@@ -108,8 +110,9 @@ def smoke(tmp_path_factory) -> Path:
     """The results of all notebooks on the smoke profile, with other drawings as the photos that people took."""
     people, drawn = tmp_path_factory.mktemp("people"), open_drawn(items=30, seed=1)
     for row, kind in drawn.table["articleType"].map({"Tshirts": "t-shirt", "Jeans": "pants"}).dropna().items():
-        (people / "test" / kind).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(drawn.read(row)).save(people / "test" / kind / f"{row}.jpg")
+        for split in ("train", "validation", "test"):
+            (people / split / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(drawn.read(row)).save(people / split / kind / f"{row}.jpg")
     return execute(NOTEBOOKS, tmp_path_factory.mktemp("results"), "smoke", people=str(people))
 
 

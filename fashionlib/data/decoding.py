@@ -1,7 +1,5 @@
 """Safe decoding: from the bytes of an image file to RGB pixels, or to a message that says what is wrong with it."""
 
-from __future__ import annotations
-
 import io
 import re
 from threading import Lock, Semaphore

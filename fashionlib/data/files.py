@@ -1,7 +1,5 @@
 """Image files: the one gate through which they are read, and the one walk over a folder of them."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """Images: where their files are, a quarantine list for bad ones, and a memory-mapped cache of pixels."""
 
-from __future__ import annotations
-
 import hashlib
 import mmap
 import os
@@ -10,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -79,11 +78,11 @@ class ImageData:
         """The pixels of some rows: uint8 (B, H, W, 3)."""
         return torch.from_numpy(self.pixels[self.position[rows]])
 
-    def with_split(self, assignment: Sequence[str], **facts) -> ImageData:
+    def with_split(self, assignment: Sequence[str], **facts) -> Self:
         """The same images under another split (see ``Catalogue.with_split``)."""
         return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position, self.folder)
 
-    def only(self, *tasks: str) -> ImageData:
+    def only(self, *tasks: str) -> Self:
         """The same images with some of their tasks."""
         return ImageData(self.catalogue.only(*tasks), self.pixels, self.position, self.folder)
 

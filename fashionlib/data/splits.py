@@ -1,7 +1,5 @@
 """Train/validation/test splits, 70/15/15."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 

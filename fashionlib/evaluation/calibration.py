@@ -1,8 +1,6 @@
 """Calibration: temperatures, by which logits are divided, that make a model's probabilities as large as the share of
 them that is right (Guo et al., 2017). The order of the classes, and so the accuracy, stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

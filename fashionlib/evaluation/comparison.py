@@ -4,8 +4,6 @@ The test images are resampled, the same ones for all that is compared, and cross
 configuration (the pigeonhole bootstrap of Owen, 2007), n - 1 of n of them, with which the variance of their mean is not
 too small (Rao and Wu, 1988); with one seed an interval holds the test images alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A model run over images, each exactly once: what predictions and embeddings have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

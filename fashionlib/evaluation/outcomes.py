@@ -1,7 +1,5 @@
 """What a model reached on the test images of each task, kept so that it can be compared with another model's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

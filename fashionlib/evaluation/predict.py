@@ -1,10 +1,9 @@
 """Prediction over a split, beside the truth."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ class Predictions:
     groups: np.ndarray | None = None
 
     @classmethod
-    def beside_truth(cls, tasks: dict[str, Task], data: ImageData, rows: np.ndarray, activations: dict) -> Predictions:
+    def beside_truth(cls, tasks: dict[str, Task], data: ImageData, rows: np.ndarray, activations: dict) -> Self:
         """Some activations with the targets and groups of a catalogue's rows."""
         table = data.catalogue.table
         targets = {name: task.encode(table.iloc[rows]) for name, task in tasks.items()}

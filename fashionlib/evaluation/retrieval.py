@@ -1,7 +1,5 @@
 """Retrieval: which images ask and which answer, and what each is represented by."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor

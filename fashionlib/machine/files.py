@@ -1,7 +1,5 @@
 """Files: read safely, written atomically."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

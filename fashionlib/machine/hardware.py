@@ -1,7 +1,5 @@
 """What this machine is, and in which arithmetic it computes a network fastest."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

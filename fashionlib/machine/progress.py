@@ -1,7 +1,5 @@
 """One progress bar for a terminal, JupyterLab and a log."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable

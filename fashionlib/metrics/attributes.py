@@ -1,7 +1,5 @@
 """Metrics of multi-label predictions. Truth is (N, C): 1 applies, 0 does not, negative unknown and left out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Bootstrap intervals (Efron, 1979). Whatever is measured with one seed on the same groups is measured on the same
 resamples: differences are paired."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Metrics of classification as plain functions on arrays."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

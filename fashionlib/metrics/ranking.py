@@ -3,8 +3,6 @@
 A query without a match in the gallery is left out, and counted in ``n_excluded``. Ties count against us: a match stands
 behind every other image that is as similar, so that an embedding that maps everything to one point scores nothing."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

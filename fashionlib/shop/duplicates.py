@@ -1,7 +1,5 @@
 """Near-duplicate images, and the split that keeps them on one side."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np
@@ -27,9 +25,8 @@ def perceptual_hashes(data: ImageData) -> np.ndarray:
 
 def thumbnails(data: ImageData) -> np.ndarray:
     """The mean colours of the 8 x 8 cells of every image (N, 192), uint8."""
-    return np.stack(
-        [np.asarray(image.resize((8, 8), Image.Resampling.BOX)).ravel() for image in _images(data, "shrink")]
-    )
+    cells = (image.resize((8, 8), Image.Resampling.BOX) for image in _images(data, "shrink"))
+    return np.stack([np.asarray(image).ravel() for image in cells])
 
 
 def _images(data: ImageData, what: str):

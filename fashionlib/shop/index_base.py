@@ -95,7 +95,8 @@ class Index(AbstractContextManager):
             parts.append({**found, "query": query + part.start, "rank": rank})
         found = {name: np.concatenate([np.asarray(part[name], kinds[name]) for part in parts]) for name in kinds}
         found["similarity"] = found["similarity"].clip(-1, 1)
-        return pd.DataFrame(found).astype(dict.fromkeys(["id", *self.attributes], "str"))
+        texts = {name: pd.array(found[name], dtype="str") for name in ("id", *self.attributes)}
+        return pd.DataFrame({**found, **texts})
 
     def near_duplicates(self, similarity: float = 0.98) -> pd.DataFrame:
         """Pairs of items at least so similar: columns first, second (the ids of a pair in the order of text) and

@@ -1,11 +1,9 @@
 """Tagger: a trained model applied to new photos, in one process, without the data it was trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
@@ -70,7 +68,7 @@ class Tagger:
         self.dimension = self._similarity.dimension if self._similarity else model.feature_dimension
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Tagger:
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
         """The tagger of a ``model.pth``, on a GPU if there is one. Raises as ``checkpoints.load_model``."""
         return cls(load_model(path), model_id(path), device)
 

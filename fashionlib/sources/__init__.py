@@ -1,7 +1,5 @@
 """Sources: each reads one kind of dataset into a Catalogue."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pathlib import Path
 

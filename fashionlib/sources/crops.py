@@ -1,7 +1,5 @@
 """Images cut to a box."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

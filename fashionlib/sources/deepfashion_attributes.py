@@ -1,8 +1,6 @@
 """DeepFashion's category and attribute prediction benchmark (Liu, Luo, Qiu, Wang, Tang, CVPR 2016), coarse and fine
 annotation, as the official releases are unpacked. Its images may not be passed on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

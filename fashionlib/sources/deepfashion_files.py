@@ -1,7 +1,5 @@
 """Where DeepFashion's files lie: the dataset's folder, its annotation, its images."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +33,8 @@ def find_folder(name: str, root: Path, subfolders: Sequence[str], files: Sequenc
     for folder in (*(root / subfolder for subfolder in subfolders), root):
         if any((folder / file).is_file() for file in files):
             return folder
-    raise CatalogueError(
-        f"{name}: no {' or '.join(files)} in {root} or {root / subfolders[0]}. {REQUEST} in {root / subfolders[0]}"
-    )
+    usual = root / subfolders[0]
+    raise CatalogueError(f"{name}: no {' or '.join(files)} in {root} or {usual}. {REQUEST} in {usual}")
 
 
 def find_file(folder: Path, *candidates: str) -> Path:

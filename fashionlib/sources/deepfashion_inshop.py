@@ -1,7 +1,5 @@
 """DeepFashion's in-shop clothes retrieval benchmark (Liu, Luo, Qiu, Wang, Tang, CVPR 2016)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -4,8 +4,6 @@ Most begin with a line that counts the rows and a line that names the columns; t
 alone. Real copies pad columns, and some the header, with spaces. Only the names of categories and attributes hold
 spaces themselves; there the last word of a line is the second field. Errors (``CatalogueError``) name file and line."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re
@@ -13,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -64,7 +63,7 @@ class ListFile:
             self.refuse(~numbers.between(lowest, highest), numbers, f"{{}} is not from {lowest} to {highest}")
         return columns.astype("int64").to_numpy()
 
-    def order(self, wanted: ListFile) -> np.ndarray:
+    def order(self, wanted: Self) -> np.ndarray:
         """The row here of every image that ``wanted`` lists (N,). Both must list the same images; official copies do so
         in the same order, but nothing rests on it."""
         here, there = pd.Index(self.images()), wanted.images()
@@ -84,10 +83,9 @@ def read_list(path: Path, header: str, counted: bool = True) -> ListFile:
     text, names, skip = read_text(path), header.split(), 2 * counted
     said = check_head(path, text, header) if counted else None
     options = {"header": None, "skiprows": skip, "skip_blank_lines": False, "na_filter": False, "dtype": str}
+    options |= {"names": [*names, "more"], "index_col": False, "quoting": csv.QUOTE_NONE}
     try:
-        table = pd.read_csv(
-            io.StringIO(text), sep=r"\s+", names=[*names, "more"], index_col=False, quoting=csv.QUOTE_NONE, **options
-        )
+        table = pd.read_csv(io.StringIO(text), sep=r"\s+", **options)
         wrong = (table.pop("more") != "").any() or (table[names[-1]] == "").any()
     except pd.errors.ParserError:
         wrong = True

@@ -3,8 +3,6 @@
 NumPy reads the numbers of a row, three times as fast as the parser of pandas; what is found is kept as a parquet file
 in a hidden folder beside the annotation."""
 
-from __future__ import annotations
-
 import json
 import os
 import warnings

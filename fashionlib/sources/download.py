@@ -1,7 +1,5 @@
 """Fetch public datasets at a pinned revision: Fashion Product Images (Small), photos of private clothes."""
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 import zipfile

@@ -1,7 +1,5 @@
 """A folder of photos, sorted into a folder for each class, as a Catalogue."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

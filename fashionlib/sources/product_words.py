@@ -3,8 +3,6 @@
 "Wrangler Men Striped Slim Fit Blue Shirt" is ``texture:striped`` and ``shape:slim``, of the brand ``wrangler``. A name
 that does not say "striped" counts against it, as in DeepFashion, although nobody may have looked."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

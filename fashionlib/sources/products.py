@@ -10,8 +10,6 @@ Which ``"NA"`` is a class? None of them; counted in Kaggle's raw table:
 - ``productDisplayName`` (7 rows): no name was given: missing.
 - The other columns hold no ``NA``. Empty text (season 21 times, year once, usage once) is missing everywhere."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A table of your own, CSV or parquet, as a Catalogue: one row per photo, and the columns that you name."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -3,8 +3,6 @@
 A task owns four things: its head, its loss, its prediction and its metrics. A new kind of label is one new class in
 one file here. Tasks are immutable; ``learn`` returns a copy that knows the classes found in a training table."""
 
-from __future__ import annotations
-
 from .base import Task
 from .hierarchy import Hierarchy
 from .multi_label import MultiLabel

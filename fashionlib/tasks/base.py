@@ -1,10 +1,8 @@
 """What all tasks share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -44,7 +42,7 @@ class Task:
         """Every label this task predicts, with its classes."""
         return {self.name: self.classes} if hasattr(self, "classes") else {}
 
-    def learn(self, train: pd.DataFrame) -> Task:
+    def learn(self, train: pd.DataFrame) -> Self:
         """A copy that knows the classes in the training table."""
         return self
 

@@ -1,7 +1,5 @@
 """A taxonomy: one class at every level."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -4,8 +4,6 @@ Encoded targets are integers. Two values stand for "no class": ``MISSING`` (-1),
 in loss and metrics, and ``UNSEEN`` (-2), the label is known but training never saw it: it is masked in the loss and
 counts as an error in the metrics, because no prediction can be right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Any number of classes per image."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Images of one item lie close together."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """One class per image."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

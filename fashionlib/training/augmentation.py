@@ -1,8 +1,6 @@
 """Augmentation: a few whole-batch operations on uint8 tensors, on the device, without any Python per image, so that it
 costs about a hundredth of a training step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

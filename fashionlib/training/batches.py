@@ -1,7 +1,5 @@
 """Batches: targets, order and loading. No work is done per image in Python."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

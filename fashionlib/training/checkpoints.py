@@ -1,7 +1,5 @@
 """Models and checkpoints: atomic, checked, and never unpickled beyond tensors and plain values."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Do model, catalogues and stages fit together? Asked before anything is trained or written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..data.images import ImageData

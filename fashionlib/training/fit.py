@@ -1,7 +1,5 @@
 """fit: the one loop."""
 
-from __future__ import annotations
-
 import copy
 import json
 import time
@@ -107,9 +105,8 @@ def fit(
         run_once(run.start)
         model.to(device)
         first = next(orders[0].batches(0))
-        arithmetic = run_once(
-            lambda: run.arithmetic() or _fastest(model, send_to_device(batches[first], device), settings)
-        )
+        batch = send_to_device(batches[first], device)
+        arithmetic = run_once(lambda: run.arithmetic() or _fastest(model, batch, settings))
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)
         resumed = state.load_newest(run.checkpoints, stages)
@@ -186,6 +183,8 @@ def train_epoch(
     plain = getattr(step, "module", step)
     stage, settings, tasks = plain.stage, plain.settings, plain.tasks
     augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
+    if settings.grounds:
+        from .grounds import on_grounds  # which needs scipy.ndimage
     device, processes, me = state.model.mean.device, process_count(), process_number()
     steps = stage.epochs * len(order)
     if settings.loss_weights == "dwa":
@@ -213,7 +212,8 @@ def train_epoch(
             rate = learning_rate_at(state.stage_epoch * len(order) + state.batch, steps, peak)
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["relative"]
-            images = augment(batch.images, torch.from_numpy(noise))
+            images = on_grounds(batch.images, settings.grounds) if settings.grounds else batch.images
+            images = augment(images, torch.from_numpy(noise))
             total, losses = step(images, batch.targets)
             check_finite(total, losses, state.step)
             surgery(list(losses.values()), shared, rng) if shared else total.backward()

@@ -1,7 +1,5 @@
 """Parts of the loop: loss weights, what is frozen, optimiser, schedule, weight average."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

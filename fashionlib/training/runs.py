@@ -1,7 +1,5 @@
 """A run's folder and its state: what makes training resumable."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

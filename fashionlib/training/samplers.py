@@ -1,7 +1,5 @@
 """The order of training images: shuffled, balanced, by items, or mixed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import chain, count, islice
 

@@ -1,7 +1,5 @@
 """How a model is trained."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -46,6 +44,8 @@ class Settings:
     """Probability of a mirror image."""
     erase: Share = 0.25
     """Probability of erasing a random rectangle."""
+    grounds: Share = 0.0
+    """Probability that a product is cut out of its white ground and laid on a drawn one (see ``grounds``)."""
     sampler: Sampler = "shuffle"
     """``"shuffle"``, ``"balanced"`` (classes of the first single label equally often), ``"items"`` (``per_item`` images
     of each item in a batch) or ``"mixed"`` (part of each batch shuffled, part by items)."""

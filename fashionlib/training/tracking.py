@@ -1,7 +1,5 @@
 """What is said of a run while it trains: a row an epoch, a line of a log, TensorBoard with some predictions."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 
@@ -61,7 +59,6 @@ def epoch_line(row: dict, epochs: int, seconds: float) -> str:
     parts = [f"epoch {row['epoch']:>2}/{epochs}", f"loss {loss:.3f}"]
     if "score" in row:
         parts.append(f"val {row['score']:.4f}")
-        parts += [
-            f"{k.split('/')[0]} {v:.3f}" for k, v in row.items() if k.endswith(("/accuracy", "/map", "/recall_at_1"))
-        ]
+        first = ("/accuracy", "/map", "/recall_at_1")
+        parts += [f"{name.split('/')[0]} {value:.3f}" for name, value in row.items() if name.endswith(first)]
     return "  ".join([*parts, f"{row['images_per_second']:.0f} img/s", f"{seconds / 60:.1f} min"])

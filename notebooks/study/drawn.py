@@ -4,8 +4,6 @@ It has the columns and tasks of Fashion Product Images. Every label but the year
 silhouette, gender its width and size, season the backdrop, usage the trimmings, brand the colour of the label sewn on,
 an attribute the cloth's pattern or a part of the shape."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass

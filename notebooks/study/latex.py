@@ -1,7 +1,5 @@
 """A DataFrame as a LaTeX table."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

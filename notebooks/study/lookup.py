@@ -1,7 +1,5 @@
 """A small application: upload a photo, see its tags and the items that are most similar to it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Where a result comes from: code, libraries, machine, data, trainings - as plain values for a manifest."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import platform

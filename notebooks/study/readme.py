@@ -3,8 +3,6 @@ figure there is typed by hand.
 
 ``PYTHONPATH=notebooks python -m study.readme`` rewrites README.md; ``--check`` says whether it is up to date."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -109,12 +107,15 @@ def answer() -> str:
 
 
 def photos() -> str:
-    """What the shipped model is worth on photos that people took, of notebook 09."""
-    found = table("09_people").query("answer == 'types_of_a_class'").to_dict("records")
-    products, photos, nine = (f"{row['accuracy']:.0%} of {row['n']:,}" for row in found)
-    return (
-        f"It learned from products on white. Of clothes of ten classes it puts into the right one {products} products, "
-        f"{photos} photos that private people took, and {nine} of these, of the classes that it knows."
+    """What the shipped models are worth on photos that people took, of notebook 09."""
+    found = table("09_people").query("answer == 'types_of_a_class'")
+    shares = found["accuracy"].map("{:.0%} of ".format) + found["n"].map("{:,}".format)
+    said = [
+        f"`{model}.pth`: {products} products, {photos} photos, {nine} photos of the nine classes that products know."
+        for model, (products, photos, nine) in shares.groupby(found["model"]).agg(list).items()
+    ]
+    return "Put into the right one of ten classes of clothes, by what was learned from products alone: " + " ".join(
+        said
     )
 
 

@@ -1,7 +1,5 @@
 """results/: tables, figures and the manifest that says where each came from. Nothing else writes there."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

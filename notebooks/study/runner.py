@@ -5,8 +5,6 @@ python -m study.runner run 06_staged_multitask.ipynb -f profiles/products.yaml -
 
 from notebooks/, or from anywhere with PYTHONPATH=notebooks."""
 
-from __future__ import annotations
-
 import argparse
 import ast
 import difflib

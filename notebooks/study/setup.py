@@ -1,12 +1,11 @@
 """The one call with which every notebook opens: results and data, and from then on its trainings."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from fashionlib.models import MultitaskModel
 from fashionlib.shop.duplicates import choose_split
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Task
-from fashionlib.training.fit import Run, fit
+from fashionlib.training.fit import fit
 from fashionlib.training.settings import Settings
 
 from .drawn import open_drawn
@@ -101,14 +100,14 @@ class Study:
         torch.manual_seed(seed)
         return MultitaskModel(tasks=heads, **{"size": parts[0].size, **options})
 
-    def train(self, name: str, tasks: Tasks, settings: Settings, *, data=None, stages=None, **model_options) -> Run:
-        """Train a new ``model`` of these tasks in the folder of runs, or find it trained there; in its name an
-        underscore stands for all but letters and digits, and another notebook's number may begin it. It is recorded:
-        artefacts written from now on come from the settings and seeds of all trainings so far."""
+    def train(self, name: str, tasks: Tasks, settings: Settings, *, data=None, stages=None, start=None, **options):
+        """Train a new ``model`` of these tasks, or a copy of the one to ``start`` from, in the folder of runs, or find
+        it trained there; in its name an underscore stands for all but letters and digits, and another notebook's number
+        may begin it. It is recorded: artefacts written from now on come from all settings and seeds so far."""
         data = self.data if data is None else data
-        model = self.model(tasks, settings.seed, data, **model_options)
+        model = deepcopy(start) or self.model(tasks, settings.seed, data, **options)
         run = fit(model, data, settings, self.results.run_dir(re.sub(r"[^\w-]+", "_", name)), stages)
-        self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(model_options)}
+        self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(options)}
         self.results.record(runs=run, settings=self._trained, seeds=sorted({t["seed"] for t in self._trained.values()}))
         return run
 
@@ -162,10 +161,22 @@ def with_less_training(data: ImageData, share: float) -> ImageData:
         return data
     rows, units = data.catalogue.rows("train"), sampling_units(data.catalogue.table)
     drawn = np.random.default_rng(0).permutation(np.unique(units[rows]))
-    left_out = rows[np.isin(units[rows], drawn[round(share * len(drawn)) :])]
-    kept = data.catalogue.without(left_out, ["left out by training_share"] * len(left_out), source="training_share")
-    fewer = ImageData(kept, data.pixels, np.delete(data.position, left_out))
-    return fewer.with_split(kept.table["split"], training_share=share)
+    fewer = without(data, rows[np.isin(units[rows], drawn[round(share * len(drawn)) :])], "training_share")
+    return fewer.with_split(fewer.catalogue.table["split"], training_share=share)
+
+
+def few_of_a_class(data: ImageData, column: str, n: int, seed: int) -> ImageData:
+    """The data with at most ``n`` training images of each class of a column, drawn by the seed, and no validation."""
+    table = data.catalogue.table.sample(frac=1, random_state=seed)
+    turn = table[table["split"] == "train"].groupby(column).cumcount()
+    spare = np.concatenate([turn.index[turn >= n], data.catalogue.rows("val")])
+    return without(data, np.sort(spare), "few_of_a_class")
+
+
+def without(data: ImageData, rows: np.ndarray, why: str) -> ImageData:
+    """The data without some images, which are rejected rows."""
+    kept = data.catalogue.without(rows, [f"left out by {why}"] * len(rows), source=why)
+    return ImageData(kept, data.pixels, np.delete(data.position, rows))
 
 
 def _catalogue(source: str, root: str | Path, options: dict) -> Catalogue:

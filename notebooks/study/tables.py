@@ -1,8 +1,7 @@
 """What this study's tables show beside accuracies: floors, mistakes, classes one by one, leaks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from fashionlib.evaluation.predict import Predictions
 from fashionlib.machine.files import write_atomically
 from fashionlib.machine.processes import is_main_process
 from fashionlib.metrics.attributes import average_precisions, f1
+from fashionlib.metrics.bootstrap import percentile_interval, resampled_means
 from fashionlib.metrics.ranking import Ranking
 from fashionlib.shop.duplicates import join_groups
 from fashionlib.shop.index import open_index
@@ -167,3 +167,26 @@ def agreement(vectors: np.ndarray, table: pd.DataFrame, rows: np.ndarray, k: int
     found = found[found["id"] != numbers[rows[found["query"]]]].groupby("query").head(k)
     own = table.iloc[rows[found["query"]]]
     return pd.Series({n: (found[n].to_numpy() == own[n].to_numpy())[own[n].notna()].mean() for n in table})
+
+
+def class_answers(tags: pd.DataFrame, true: pd.Series, types: pd.Series) -> pd.DataFrame:
+    """What article types say of coarser classes, by image: the class ``said``, how ``sure`` it is among them all, and
+    whether ``any_type``, the most probable article type, is of the class that is ``true``, and ``types_of_a_class``,
+    the class said, is it. A class is as probable as its types together. ``tags``: rows of ``Tagger.tag(top=...)``;
+    ``types``: the class of each article type that has one."""
+    each = tags.explode(["top", "top_confidence"]).astype({"top_confidence": float})
+    each = each.assign(kind=each["top"].map(types))
+    p = each.pivot_table("top_confidence", "image", "kind", aggfunc="sum").loc[tags.index]
+    found = pd.DataFrame({"true": true, "said": p.idxmax(axis=1), "sure": p.max(axis=1) / p.sum(axis=1)})
+    return found.assign(any_type=tags["label"].map(types) == true, types_of_a_class=found["said"] == true)
+
+
+def class_accuracies(answers: Mapping[str, pd.DataFrame], repeats: int = 1000) -> pd.DataFrame:
+    """A row for each of several ``class_answers`` and both ways to answer: images, answer, n, accuracy and its 95%
+    bootstrap interval (ci_low, ci_high)."""
+    rows = []
+    for (images, found), answer in product(answers.items(), ("any_type", "types_of_a_class")):
+        right = found[answer].to_numpy()
+        low, high = percentile_interval(resampled_means(right, repeats=repeats))
+        rows.append([images, answer, len(right), right.mean(), low, high])
+    return pd.DataFrame(rows, columns=["images", "answer", "n", "accuracy", "ci_low", "ci_high"])

@@ -1,7 +1,5 @@
 """The networks of the thesis: one stream of images, and losses that count or do not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Benchmarks: each a function that returns a table."""
 
-from __future__ import annotations
-
 import multiprocessing
 import resource
 import sys

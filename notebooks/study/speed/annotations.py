@@ -1,7 +1,5 @@
 """How long it takes to read DeepFashion's coarse annotation, on made-up files of its full size."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

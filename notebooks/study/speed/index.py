@@ -1,7 +1,5 @@
 """What an index costs as it grows: time to fill and to ask, space on disk, and what it misses of the exact answer."""
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Seconds and memory of ranking a gallery, measured against the bare matrix product in processes of their own."""
 
-from __future__ import annotations
-
 import time
 from functools import partial
 
@@ -17,14 +15,7 @@ from . import in_new_process, in_turns, peak_memory
 SPREAD = 2.0  # of the images around their item, in units of the items' own spread
 
 
-def ranking_speed(
-    queries: int = 14218,
-    gallery: int = 12612,
-    dimension: int = 512,
-    items: int = 3985,
-    repeats: int = 3,
-    ways: tuple[str, ...] = ("bare", "rank", "accuracy_calculator"),
-) -> pd.DataFrame:
+def ranking_speed(queries=14218, gallery=12612, dimension=512, items=3985, repeats=3) -> pd.DataFrame:
     """Columns what, seconds, peak_mb, ratio_to_bare; the default sizes are those of In-shop Clothes Retrieval, the
     embeddings are made up (see ``made_up``).
 
@@ -35,17 +26,15 @@ def ranking_speed(
       than ``rank`` does: a first match further down counts as none, and there is no recall at 10, 20, 30.
 
     Each way is run ``repeats`` times, every time in a new process with as many threads as this one. ``seconds`` is the
-    median, ``peak_mb`` the most memory (MB) that the process had beyond its peak while the inputs were made.
-
-    Raises ``KeyError`` for an unknown way, and without ``bare``."""
-    size, peaks = (queries, gallery, dimension, items), dict.fromkeys(ways, 0.0)
+    median, ``peak_mb`` the most memory (MB) that the process had beyond its peak while the inputs were made."""
+    size, peaks = (queries, gallery, dimension, items), dict.fromkeys(WAYS, 0.0)
 
     def turn(what: str) -> float:
         seconds, megabytes = in_new_process(measure, what, size, torch.get_num_threads())
         peaks[what] = max(peaks[what], megabytes)
         return seconds
 
-    seconds = in_turns({what: partial(turn, what) for what in ways}, repeats)
+    seconds = in_turns({what: partial(turn, what) for what in WAYS}, repeats)
     table = pd.DataFrame({"what": seconds.index, "seconds": seconds.to_numpy(), "peak_mb": list(peaks.values())})
     return table.assign(ratio_to_bare=table["seconds"] / seconds["bare"])
 

@@ -1,7 +1,5 @@
 """Tagging photos from files, in images per second, beside the bare network on pixels in memory."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Images per second, measured against the bare network in one run on one machine."""
 
-from __future__ import annotations
-
 import copy
 import io
 import os
