@@ -87,9 +87,7 @@ class ImageData:
         return ImageData(self.catalogue.only(*tasks), self.pixels, self.position, self.folder)
 
 
-def cache_images(
-    catalogue: Catalogue, size: tuple[int, int], folder: str | Path, max_pixels: int = MAX_PIXELS
-) -> ImageData:
+def cache_images(catalogue: Catalogue, size: tuple[int, int], folder: str | Path, max_pixels=MAX_PIXELS) -> ImageData:
     """Decode every image of a catalogue once, at ``size`` (width, height), into a memory map below ``folder``.
 
     The cache is keyed by the images and the size, so that every split shares it, and built under a file lock. An image

@@ -35,9 +35,7 @@ def comparison_table(outcomes: Outcomes, repeats: int = 1000, seed: int = 0) -> 
     return pd.DataFrame(rows)
 
 
-def difference_table(
-    outcomes: Outcomes, against: Mapping[str, str], repeats: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def difference_table(outcomes: Outcomes, against: Mapping[str, str], repeats=1000, seed=0) -> pd.DataFrame:
     """The ``contrast`` of every configuration to the one that ``against`` names for a task, a row for each metric of
     both: configuration, against, task, metric, difference, ci_low, ci_high, p (of one contrast alone, see ``holm``),
     n_seeds (the fewer). Raises as ``contrast``, and ``ValueError`` if one that ``against`` names lacks the task."""

@@ -36,17 +36,12 @@ def candidates(device: torch.device, precision: str = "auto", layout: str = "aut
     return [Arithmetic(p, f) for p in precisions for f in (LAYOUTS if layout == "auto" else (layout,))]
 
 
-def fastest(
-    step: Callable[[Arithmetic], object], among: Iterable[Arithmetic], repeats: int = 3
-) -> tuple[Arithmetic, dict[str, float]]:
+def fastest(step: Callable, among: Iterable[Arithmetic], repeats=3) -> tuple[Arithmetic, dict[Arithmetic, float]]:
     """The arithmetic in which ``step`` takes the least time, and the seconds of each that was tried. The first step of
     each warms up; one that takes three times as long as the best so far is not repeated."""
     among, seconds = list(among), {}
-    if len(among) == 1:
-        return among[0], seconds
-    best, least = among[0], float("inf")
-    for arithmetic in among:
-        times = []
+    for arithmetic in among if len(among) > 1 else ():
+        times, least = [], min(seconds.values(), default=float("inf"))
         for _ in range(1 + repeats):
             began = time.perf_counter()
             step(arithmetic)
@@ -55,11 +50,8 @@ def fastest(
             times.append(time.perf_counter() - began)
             if times[-1] > 3 * least:
                 break
-        took = min(times[1:] or times)
-        seconds[f"{arithmetic.precision} {arithmetic.layout}"] = took
-        if took < least:
-            best, least = arithmetic, took
-    return best, seconds
+        seconds[arithmetic] = min(times[1:] or times)
+    return min(seconds, key=seconds.get, default=among[0]), seconds
 
 
 def _slow_in_bf16(device: torch.device) -> bool:
@@ -70,8 +62,9 @@ def _slow_in_bf16(device: torch.device) -> bool:
         with torch.no_grad(), arithmetic.autocast(device):
             torch.conv2d(image, kernel)
 
-    _, seconds = fastest(convolve, [Arithmetic("fp32"), Arithmetic("bf16")])
-    return seconds["bf16 contiguous"] > 3 * seconds["fp32 contiguous"]
+    plain, half = Arithmetic("fp32"), Arithmetic("bf16")
+    _, seconds = fastest(convolve, [plain, half])
+    return seconds[half] > 3 * seconds[plain]
 
 
 def describe() -> dict[str, object]:

@@ -54,9 +54,7 @@ def f1(chosen: np.ndarray, positive: np.ndarray) -> np.ndarray:
     return 2 * (chosen & positive).sum(0) / np.maximum(chosen.sum(0) + positive.sum(0), 1)
 
 
-def top_k_recall(
-    probabilities: np.ndarray, truth: np.ndarray, groups: Sequence[str] = (), ks: Sequence[int] = (3, 5)
-) -> pd.DataFrame:
+def top_k_recall(probabilities: np.ndarray, truth: np.ndarray, groups: Sequence[str] = (), ks=(3, 5)) -> pd.DataFrame:
     """Top-k recall as used on DeepFashion (Liu et al., 2016), in its three readings, which differ more than twofold.
 
     Columns scope, k, recall, labels (how many true labels it is a share of). For a *group* only its attributes are

@@ -92,9 +92,7 @@ def duplicate_groups(data: ImageData, pairs: np.ndarray) -> np.ndarray:
     return join_groups(len(table), pairs, np.stack([first, np.arange(len(table))], axis=1))
 
 
-def choose_split(
-    data: ImageData, split: str, stratum: str, seed: int = 42, pairs: np.ndarray | None = None
-) -> ImageData:
+def choose_split(data: ImageData, split: str, stratum: str, seed=42, pairs: np.ndarray | None = None) -> ImageData:
     """The data under its own split (``"source"``), or ``"grouped"``: no item and none of the near-duplicate ``pairs``
     (``duplicate_pairs`` if not given) on two sides, the groups stratified by the column ``stratum``. Raises
     ``ValueError`` for other names."""

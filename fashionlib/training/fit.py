@@ -26,6 +26,7 @@ from .augmentation import ShiftFlipErase
 from .batches import Batch, Batches, training_order
 from .checkpoints import load_model, save_model
 from .checks import check
+from .grounds import on_grounds
 from .optimisation import AVERAGE_EVERY, LossWeights, freeze, learning_rate_at, make_optimizer, surgery
 from .runs import RunFolder, State
 from .samplers import Order, share
@@ -183,8 +184,6 @@ def train_epoch(
     plain = getattr(step, "module", step)
     stage, settings, tasks = plain.stage, plain.settings, plain.tasks
     augment = ShiftFlipErase(settings.shift, settings.flip, settings.erase)
-    if settings.grounds:
-        from .grounds import on_grounds  # which needs scipy.ndimage
     device, processes, me = state.model.mean.device, process_count(), process_number()
     steps = stage.epochs * len(order)
     if settings.loss_weights == "dwa":

@@ -20,7 +20,7 @@ from PIL import Image
 from fashionlib.data.decoding import MAY_PASS, BadImage, decode, fit_to
 from fashionlib.evaluation.predict import predict
 from fashionlib.evaluation.retrieval import embed
-from fashionlib.models import MultitaskModel
+from fashionlib.models import MultitaskModel, weights_sha256
 from fashionlib.shop import photos as photos_module
 from fashionlib.shop.photos import decoded
 from fashionlib.shop.tagging import EMBEDDINGS, TAGS, Rules, Tagger, tag_table
@@ -146,6 +146,37 @@ def test_the_embeddings_are_those_of_retrieval(tagger, path, data):
     assert vectors.dtype == np.float32 and vectors.shape == (20, tagger.dimension) == (20, 16)
     expected = embed(load_model(path), data, np.arange(20), mirror=False)
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
+
+
+def normed(backbone):
+    """A network whose batch norms have statistics other than 0 and 1, images, and their features."""
+    torch.manual_seed(0)
+    model = MultitaskModel(backbone, [SingleLabel("gender", classes=("a", "b"))], size=SIZE).train()
+    images = torch.randint(0, 256, (16, SIZE[1], SIZE[0], 3), dtype=torch.uint8)
+    with torch.no_grad():
+        model(images)
+        return model, images, model.eval().features(images)
+
+
+def norms(model):
+    return sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.body.modules())
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "tf_efficientnet_lite0", "resnetv2_18d"])
+def test_batch_norms_folded_give_the_same_features_and_the_model_given_stays(backbone):
+    model, images, expected = normed(backbone)
+    before = weights_sha256(model)
+    folded = Tagger(model, "").model
+    with torch.inference_mode():
+        torch.testing.assert_close(folded.features(images), expected, rtol=1e-4, atol=1e-4)
+    assert norms(folded) < norms(model) and weights_sha256(model) == before
+
+
+def test_a_network_that_cannot_be_folded_is_used_as_it_is(monkeypatch):
+    model, images, expected = normed("resnet18")
+    monkeypatch.setattr("fashionlib.shop.tagging.fuse_conv_bn_eval", lambda conv, norm: conv)
+    with torch.inference_mode():
+        assert Tagger(model, "").model.features(images).equal(expected)
 
 
 def test_without_a_similarity_task_the_pooled_features_stand_for_the_photo(data):
