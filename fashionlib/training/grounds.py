@@ -1,6 +1,4 @@
-"""Other grounds than white: what a network must have seen before it reads photos that people take of their clothes.
-
-All on whole batches and on the device, but for the flood fill and JPEG; random numbers are torch's."""
+"""Other grounds than white: what a network must have seen before it reads photos that people take of their clothes."""
 
 import math
 from io import BytesIO
@@ -14,7 +12,6 @@ from torch import Tensor
 
 WHITE = 240  # of a ground, at least, in each channel
 CROSS = np.pad(ndimage.generate_binary_structure(2, 1)[None], ((1, 1), (0, 0), (0, 0)))  # neighbours in one image
-AREA = (0.03, 0.95)  # of an image: a garment of less, or without any ground, stays where it is
 CB, CR = (77, 127), (133, 173)  # chroma of skin (Chai and Ngan, 1999)
 
 
@@ -32,7 +29,7 @@ def on_grounds(images: Tensor, share: float) -> Tensor:
     size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind."""
     mask = torch.from_numpy(cut_out(images.cpu().numpy()))
     area = mask.float().mean((1, 2))
-    chosen = ((torch.rand(len(images)) < share) & (area > AREA[0]) & (area < AREA[1])).to(images.device)
+    chosen = ((torch.rand(len(images)) < share) & (area > 0.03) & (area < 0.95)).to(images.device)  # no other has one
     if not chosen.any():
         return images
     pixels = images[chosen].permute(0, 3, 1, 2)
@@ -88,8 +85,8 @@ def _lay(pixels: Tensor, mask: Tensor) -> Tensor:
 
 
 def _look(images: Tensor, centre: Tensor, extent: Tensor, turn: Tensor, size: tuple[int, int], **how) -> Tensor:
-    """What a frame of ``size`` (height, width) shows that is centred, as large and turned as said, in units of half of
-    the images (n, C, h, w)."""
+    """What a frame of ``size`` (height, width) shows that is centred, as large and turned as said, all in units of half
+    of the images (n, C, h, w): where they are not square, what is turned is sheared, too."""
     cos, sin = turn.flatten().cos(), turn.flatten().sin()
     turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2) * extent.view(-1, 1, 1)
     grid = F.affine_grid(torch.cat([turned, centre[:, :, None]], 2), [*images.shape[:2], *size], align_corners=False)

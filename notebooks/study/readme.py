@@ -114,9 +114,7 @@ def photos() -> str:
         f"`{model}.pth`: {products} products, {photos} photos, {nine} photos of the nine classes that products know."
         for model, (products, photos, nine) in shares.groupby(found["model"]).agg(list).items()
     ]
-    return "Put into the right one of ten classes of clothes, by what was learned from products alone: " + " ".join(
-        said
-    )
+    return " ".join(["Put into the right one of ten classes of clothes, learned from products alone:", *said])
 
 
 def render(text: str) -> str:

@@ -18,7 +18,7 @@ from fashionlib import __version__
 from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.images import ImageData, cache_images
 from fashionlib.evaluation.predict import sampling_units
-from fashionlib.models import MultitaskModel
+from fashionlib.models import MultitaskModel, weights_sha256
 from fashionlib.shop.duplicates import choose_split
 from fashionlib.sources import open_catalogue
 from fashionlib.tasks import Task
@@ -107,6 +107,7 @@ class Study:
         data = self.data if data is None else data
         model = deepcopy(start) or self.model(tasks, settings.seed, data, **options)
         run = fit(model, data, settings, self.results.run_dir(re.sub(r"[^\w-]+", "_", name)), stages)
+        options |= {"start": weights_sha256(start)} if start else {}
         self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(options)}
         self.results.record(runs=run, settings=self._trained, seeds=sorted({t["seed"] for t in self._trained.values()}))
         return run

@@ -162,21 +162,24 @@ def norms(model):
     return sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.body.modules())
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "tf_efficientnet_lite0", "resnetv2_18d"])
-def test_batch_norms_folded_give_the_same_features_and_the_model_given_stays(backbone):
+@pytest.mark.parametrize("backbone", ["resnet18", "tf_efficientnet_lite0", "resnetv2_18d", "mixnet_s"])
+def test_batch_norms_folded_give_the_same_features_and_the_model_given_stays(backbone, tmp_path):
     model, images, expected = normed(backbone)
-    before = weights_sha256(model)
-    folded = Tagger(model, "").model
+    before, tagger = weights_sha256(model), Tagger(model, "")
     with torch.inference_mode():
-        torch.testing.assert_close(folded.features(images), expected, rtol=1e-4, atol=1e-4)
-    assert norms(folded) < norms(model) and weights_sha256(model) == before
+        torch.testing.assert_close(tagger.network.features(images), expected, rtol=1e-4, atol=1e-4)
+    assert norms(tagger.network) < norms(model) and weights_sha256(model) == before
+    saved = Tagger.load(save_model(tagger.model, tmp_path / "again.pth"), "cpu")
+    with torch.inference_mode():
+        torch.testing.assert_close(saved.model.features(images), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_network_that_cannot_be_folded_is_used_as_it_is(monkeypatch):
     model, images, expected = normed("resnet18")
     monkeypatch.setattr("fashionlib.shop.tagging.fuse_conv_bn_eval", lambda conv, norm: conv)
+    assert Tagger(model, "").network is model
     with torch.inference_mode():
-        assert Tagger(model, "").model.features(images).equal(expected)
+        assert model.features(images).equal(expected)
 
 
 def test_without_a_similarity_task_the_pooled_features_stand_for_the_photo(data):
@@ -196,7 +199,7 @@ def test_auxiliary_tasks_are_not_reported():
 
 def test_tags_and_embeddings_come_from_one_pass_in_batches_that_do_not_matter(tagger, data, tags):
     seen = []
-    hook = tagger.model.body.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    hook = tagger.network.body.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     parts = list(tagger.stream(list(data.pixels[:20]), Rules(), embeddings=True, batch_size=7))
     hook.remove()
     assert seen == [7, 7, 6] and not tagger.model.training
@@ -446,7 +449,7 @@ def test_on_a_cpu_nothing_is_decoded_while_the_network_works(encode, monkeypatch
         return read(*arguments)
 
     monkeypatch.setattr(photos_module, "read_photo", reading)
-    tagger.model.body.register_forward_pre_hook(lambda *_: begun.append(len(started)))
+    tagger.network.body.register_forward_pre_hook(lambda *_: begun.append(len(started)))
     tagger.tag([(str(k), encode(RED, "PNG")) for k in range(8)], batch_size=3)
     assert begun == [3, 6, 8]
 
