@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,7 @@ class Catalogue:
             raise CatalogueError(message + (f" with {changes}" if changes else ""))
         return task
 
-    def only(self, *names: str) -> Self:
+    def only(self, *names: str) -> "Catalogue":
         """The same images with some of their tasks. Raises as ``select`` does."""
         self.select(*names)
         return self._copy(self.table, [self._tasks[name] for name in names])
@@ -146,24 +146,24 @@ class Catalogue:
         """What the image source holds for a row."""
         return self.images.read(self.table.at[row, "image"])
 
-    def with_split(self, assignment: Sequence[str], **facts) -> Self:
+    def with_split(self, assignment: Sequence[str], **facts) -> "Catalogue":
         """The same images under another split; classes are learned again."""
         return self._copy(self.table.assign(split=np.asarray(assignment, dtype=object)), facts={**self.facts, **facts})
 
-    def with_labels(self, column: str, rows: Sequence[int], values, **facts) -> Self:
+    def with_labels(self, column: str, rows: Sequence[int], values, **facts) -> "Catalogue":
         """The same images with other values of a column in some rows; classes are learned again."""
         table = self.table.assign(**{column: self.column(column).copy()})
         table.loc[self.rows(rows), column] = values
         return self._copy(table, facts={**self.facts, **facts})
 
-    def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> Self:
+    def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> "Catalogue":
         """A copy without some rows, which are listed with their reasons in ``rejected``."""
         rows = self.rows(rows)
         gone = self.table.loc[rows].assign(source=source, row=rows, reason=reasons)[list(REJECTED)]
         rejected = pd.concat([self.rejected, gone], ignore_index=True) if len(self.rejected) else gone
         return self._copy(self.table.drop(index=rows), rejected=rejected)
 
-    def _copy(self, table: pd.DataFrame, tasks: Sequence[Task] | None = None, **changes) -> Self:
+    def _copy(self, table: pd.DataFrame, tasks: Sequence[Task] | None = None, **changes) -> "Catalogue":
         tasks = list(self._tasks.values()) if tasks is None else tasks
         kept = {"rejected": self.rejected, "facts": self.facts}
         copy = Catalogue(table, tasks, self.images, self.name, **kept | changes)

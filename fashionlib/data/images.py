@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -78,11 +77,11 @@ class ImageData:
         """The pixels of some rows: uint8 (B, H, W, 3)."""
         return torch.from_numpy(self.pixels[self.position[rows]])
 
-    def with_split(self, assignment: Sequence[str], **facts) -> Self:
+    def with_split(self, assignment: Sequence[str], **facts) -> "ImageData":
         """The same images under another split (see ``Catalogue.with_split``)."""
         return ImageData(self.catalogue.with_split(assignment, **facts), self.pixels, self.position, self.folder)
 
-    def only(self, *tasks: str) -> Self:
+    def only(self, *tasks: str) -> "ImageData":
         """The same images with some of their tasks."""
         return ImageData(self.catalogue.only(*tasks), self.pixels, self.position, self.folder)
 

@@ -146,7 +146,7 @@ def folded(model: MultitaskModel) -> MultitaskModel:
     width, height = model.size
     image = torch.linspace(0, 255, 3 * width * height, device=model.mean.device).view(1, height, width, 3).byte()
     with torch.no_grad():
-        return found if torch.allclose(found.features(image), model.features(image), 1e-3, 1e-3) else model
+        return found if torch.allclose(found.features(image), model.features(image), rtol=1e-3, atol=1e-3) else model
 
 
 def _answers(task: Task, activations: np.ndarray, rules: Rules) -> Iterator[list[tuple]]:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -63,7 +62,7 @@ class ListFile:
             self.refuse(~numbers.between(lowest, highest), numbers, f"{{}} is not from {lowest} to {highest}")
         return columns.astype("int64").to_numpy()
 
-    def order(self, wanted: Self) -> np.ndarray:
+    def order(self, wanted: "ListFile") -> np.ndarray:
         """The row here of every image that ``wanted`` lists (N,). Both must list the same images; official copies do so
         in the same order, but nothing rests on it."""
         here, there = pd.Index(self.images()), wanted.images()

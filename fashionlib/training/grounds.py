@@ -26,10 +26,11 @@ def cut_out(images: np.ndarray) -> np.ndarray:
 
 def on_grounds(images: Tensor, share: float) -> Tensor:
     """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a drawn ground, in another place and
-    size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind."""
+    size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind; what has
+    no ground, or covers next to nothing of it, stays as it is."""
     mask = torch.from_numpy(cut_out(images.cpu().numpy()))
     area = mask.float().mean((1, 2))
-    chosen = ((torch.rand(len(images)) < share) & (area > 0.03) & (area < 0.95)).to(images.device)  # no other has one
+    chosen = ((torch.rand(len(images)) < share) & (area > 0.03) & (area < 0.95)).to(images.device)
     if not chosen.any():
         return images
     pixels = images[chosen].permute(0, 3, 1, 2)

@@ -47,7 +47,7 @@ def index():
     return index
 
 
-def same(one: pd.DataFrame, two: pd.DataFrame) -> None:
+def assert_same(one: pd.DataFrame, two: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(one, two, atol=1e-5, rtol=0)
 
 
@@ -65,7 +65,7 @@ def test_every_kind_answers_as_exact_search_does(where):
         index.update(ids[60:70], vectors[100:110] + 0.5, table[20:30])
         assert index.delete([*ids[90:110], "never there"]) == 20 and index.delete(ids[90:91]) == 0
         index.insert(ids[100:105], vectors[:5] + 0.3, table[:5])
-    same(kept.near_duplicates(0.99), exact.near_duplicates(0.99))
+    assert_same(kept.near_duplicates(0.99), exact.near_duplicates(0.99))
     assert len(kept.near_duplicates(0.99)) > 50
     if where:
         kept.close()
@@ -81,7 +81,7 @@ def test_every_kind_answers_as_exact_search_does(where):
         ):
             asked = queries if having is None else queries[:5]
             expected = exact.search(asked, k, having)
-            same(kept.search(asked, k, having)[list(expected)], expected)
+            assert_same(kept.search(asked, k, having)[list(expected)], expected)
             assert bool(len(expected)) == (having is None or having.get("in") not in ("not there", [], "None", "<NA>"))
         assert kept.search(queries[:1], 1).dtypes.equals(kept.search(queries[:1], 1, {"in": []}).dtypes)
 
@@ -120,7 +120,7 @@ def test_exact_search_finds_what_a_plain_loop_finds(index, monkeypatch, block, h
         expected += [(number, rank, ids[row], cosines[row], *table.loc[row]) for rank, row in enumerate(best, 1)]
     columns = ["query", "rank", "id", "similarity", *table]
     expected = pd.DataFrame(expected, columns=columns).astype({"similarity": "float32", "id": "str", "in": "str"})
-    same(index.search(3 * queries, 12, having), expected.astype({"Größe cm": "str"}))
+    assert_same(index.search(3 * queries, 12, having), expected.astype({"Größe cm": "str"}))
 
 
 def test_ties_go_by_row():
