@@ -62,8 +62,9 @@ def _lay(pixels: Tensor, mask: Tensor) -> Tensor:
     across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
     shown = torch.where(_uniform(n, 0, 1) < 0.2, _uniform(n, 0.5, 1), 1.0)  # less: a photo of another shape, padded
 
-    left, right = (torch.where(mask.any(1), across, far).aminmax(dim=1)[k] for k, far in enumerate((2.0, -2.0)))
-    top, bottom = (torch.where(mask.any(2), down[:, 0], far).aminmax(dim=1)[k] for k, far in enumerate((2.0, -2.0)))
+    sides = (mask.any(1), across), (mask.any(2), down[:, 0])
+    left, top = (torch.where(there, at, 2.0).amin(1) for there, at in sides)
+    right, bottom = (torch.where(there, at, -2.0).amax(1) for there, at in sides)
     extent = torch.maximum(right - left, bottom - top).view(n, 1, 1, 1) / 2 / shown / _uniform(n, 0.7, 1.4)
     centre = torch.stack([left + right, top + bottom], 1) / 2 + 0.25 * extent.view(n, 1) * (2 * torch.rand(n, 2) - 1)
     turn = torch.where(_uniform(n, 0, 1) < 0.85, 0.2 * _normal(n), _uniform(n, -math.pi, math.pi))
