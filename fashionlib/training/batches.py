@@ -44,12 +44,8 @@ class Batches(Dataset):
 
     def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:
         """Rows of a split in the catalogues that have any of ``tasks``."""
-        names = {task.name for task in tasks}
-        found = [
-            part.catalogue.rows(split) + start
-            for part, start in zip(self.parts, self.starts, strict=False)
-            if not part.catalogue.tasks.keys().isdisjoint(names)
-        ]
+        names, parts = {task.name for task in tasks}, zip(self.parts, self.starts, strict=False)
+        found = [p.catalogue.rows(split) + start for p, start in parts if p.catalogue.tasks.keys() & names]
         return np.concatenate(found)
 
     def __len__(self) -> int:

@@ -95,10 +95,7 @@ def make_optimizer(
             relative = 10.0
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((relative, decay), []).append(parameter)
-    described = [
-        {"params": found, "relative": relative, "weight_decay": d, "lr": relative * learning_rate}
-        for (relative, d), found in groups.items()
-    ]
+    described = [dict(params=p, relative=r, weight_decay=d, lr=r * learning_rate) for (r, d), p in groups.items()]
     if adamw:
         return torch.optim.AdamW(described, lr=learning_rate, fused=True)
     return torch.optim.SGD(described, lr=learning_rate, momentum=0.9, nesterov=True, fused=True)
