@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 PRECISIONS, LAYOUTS = ("fp32", "bf16"), ("contiguous", "channels_last")
+BF16_CPUS = ("avx512_bf16", "amx_bf16", "bf16")  # have one of these; others emulate it, and a step takes minutes
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Arithmetic:
 def candidates(device: torch.device, precision: str = "auto", layout: str = "auto") -> list[Arithmetic]:
     """What may be chosen from; ``"auto"`` leaves it open, but for bf16 where the device merely emulates it."""
     precisions = PRECISIONS if precision == "auto" else (precision,)
-    if precision == "auto" and _slow_in_bf16(device):
+    if precision == "auto" and device.type == "cpu" and not any(map(torch.cpu.get_capabilities().get, BF16_CPUS)):
         precisions = ("fp32",)
     return [Arithmetic(p, f) for p in precisions for f in (LAYOUTS if layout == "auto" else (layout,))]
 
@@ -52,19 +53,6 @@ def fastest(step: Callable, among: Iterable[Arithmetic], repeats=3) -> tuple[Ari
                 break
         seconds[arithmetic] = min(times[1:] or times)
     return min(seconds, key=seconds.get, default=among[0]), seconds
-
-
-def _slow_in_bf16(device: torch.device) -> bool:
-    """Whether one small convolution takes three times as long in bf16: then a whole network would take minutes."""
-    image, kernel = torch.ones(4, 32, 16, 16, device=device), torch.ones(32, 32, 3, 3, device=device)
-
-    def convolve(arithmetic: Arithmetic) -> None:
-        with torch.no_grad(), arithmetic.autocast(device):
-            torch.conv2d(image, kernel)
-
-    plain, half = Arithmetic("fp32"), Arithmetic("bf16")
-    _, seconds = fastest(convolve, [plain, half])
-    return seconds[half] > 3 * seconds[plain]
 
 
 def describe() -> dict[str, object]:

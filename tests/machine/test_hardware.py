@@ -32,9 +32,10 @@ def test_what_is_given_is_not_measured():
 
 
 def test_bf16_is_left_out_where_it_is_merely_emulated(monkeypatch):
-    monkeypatch.setattr(hardware, "_slow_in_bf16", lambda device: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
     assert {a.precision for a in candidates(torch.device("cpu"))} == {"fp32"}
-    monkeypatch.setattr(hardware, "_slow_in_bf16", lambda device: False)
+    assert {a.precision for a in candidates(torch.device("cuda"))} == {"fp32", "bf16"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
     assert {a.precision for a in candidates(torch.device("cpu"))} == {"fp32", "bf16"}
 
 
