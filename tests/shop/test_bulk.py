@@ -20,7 +20,7 @@ from fashionlib.machine.hardware import Arithmetic
 from fashionlib.models import MultitaskModel
 from fashionlib.shop import bulk
 from fashionlib.shop import photos as photos_module
-from fashionlib.shop.bulk import BulkError, BulkOptions, tag_folder
+from fashionlib.shop.bulk import BulkError, BulkOptions, read_embeddings, tag_folder
 from fashionlib.shop.shards import Job, cut
 from fashionlib.shop.tagging import Tagger, model_id
 from fashionlib.training.checkpoints import save_model
@@ -108,7 +108,12 @@ def test_the_rows_and_their_types_are_those_of_a_tagger(model, photos, tmp_path)
     tagger = Tagger.load(model)
     expected = tagger.tag(photos, **given)
     pd.testing.assert_frame_equal(read(out), plain(expected))
-    pd.testing.assert_frame_equal(read(embeddings), plain(tagger.embed(photos, batch_size=1)))
+    embedded = tagger.embed(photos, batch_size=1)
+    pd.testing.assert_frame_equal(read(embeddings), plain(embedded))
+    readable = embedded.dropna(subset="embedding")
+    names, vectors = read_embeddings(embeddings)
+    assert names == readable["image"].tolist() and len(names) < 26
+    np.testing.assert_array_equal(vectors, np.stack(readable["embedding"]))
     assert expected["image"].nunique() == report.images == report.tagged == 26
     assert "Été à Paris/robe nº 1.png" in set(expected["image"])
     assert report.unreadable == 2 and report.shards > 3 and report.reused == 0
