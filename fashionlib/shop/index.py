@@ -82,9 +82,6 @@ class ExactIndex(Index):
         found = table.take(row)
         return {"query": query, "id": found.index, "similarity": similarity, **found}
 
-    def _all(self):
-        return self._table.index.to_numpy(object), self._vectors
-
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The k vectors (N, D) most similar to each query (Q, D), or all of them, the best first and ties by row: numbers

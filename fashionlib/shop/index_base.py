@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 import numpy as np
 import pandas as pd
 
-from ..metrics.ranking import TIE
-
 COLUMNS = {"query": np.int64, "rank": np.int64, "id": object, "similarity": np.float32}  # and the attributes
 BLOCK = 2**22  # similarities held at once: 16 MB
 IDS = 4096  # looked up at once
@@ -18,8 +16,7 @@ class Index(AbstractContextManager):
     """Items with an id (text), an embedding that is compared by its cosine, and attributes (text, or missing). A kind
     of index has, with checked ids, unit vectors (N, D) in float32 and tables of attributes: ``_known(ids)``, the set of
     those there; ``_insert(ids, vectors, table)``; ``_update`` (vectors may be None); ``_delete(ids)``, how many there
-    were; ``_search(queries, k, wanted)``, columns query, id, similarity and attributes, the best first; ``_all()``, ids
-    (N,) and vectors."""
+    were; ``_search(queries, k, wanted)``, columns query, id, similarity and attributes, the best first."""
 
     at_once = 64  # queries of one search
 
@@ -97,21 +94,6 @@ class Index(AbstractContextManager):
         found["similarity"] = found["similarity"].clip(-1, 1)
         texts = {name: pd.array(found[name], dtype="str") for name in ("id", *self.attributes)}
         return pd.DataFrame({**found, **texts})
-
-    def near_duplicates(self, similarity: float = 0.98) -> pd.DataFrame:
-        """Pairs of items at least so similar: columns first, second (the ids of a pair in the order of text) and
-        similarity, the most similar first. It compares all with all, N * N * D / 2 products, in memory."""
-        if not -1 <= similarity <= 1:
-            raise ValueError(f"similarity is {similarity}; a cosine lies between -1 and 1, for near-duplicates near 1")
-        ids, vectors = self._all()
-        parts = [pd.DataFrame({"first": [], "second": [], "similarity": np.empty(0, np.float32)})]
-        for part in blocks(len(ids), BLOCK // max(len(ids), 1)):
-            cosines = vectors[part] @ vectors[part.start :].T
-            i, j = np.nonzero(np.triu(cosines >= similarity - TIE, k=1))
-            first, second = np.sort([ids[i + part.start], ids[j + part.start]], axis=0)
-            parts.append(pd.DataFrame({"first": first, "second": second, "similarity": cosines[i, j].clip(-1, 1)}))
-        pairs = pd.concat(parts).astype({"first": "str", "second": "str"})
-        return pairs.sort_values(["similarity", "first", "second"], ascending=[False, True, True], ignore_index=True)
 
     def _among(self, ids: list[str]) -> set[str]:
         return set().union(*(self._known(ids[part]) for part in blocks(len(ids) if len(self) else 0, IDS)))

@@ -76,11 +76,6 @@ class LanceIndex(Index):
         columns = {name: found[column].take(order).to_pylist() for name, column in {"id": "id", **self.columns}.items()}
         return {"query": np.asarray(query)[order], "similarity": 1 - np.asarray(found["_distance"])[order], **columns}
 
-    def _all(self):
-        found = self._table.to_arrow()
-        vectors = found["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, self.dimension)
-        return found["id"].to_numpy().astype(object), vectors
-
     def _rows(self, ids: list[str], vectors: np.ndarray | None, table: pd.DataFrame) -> pa.Table:
         columns = {"id": ids} | {self.columns[name]: pa.array(table[name], pa.string()) for name in table}
         if vectors is not None:

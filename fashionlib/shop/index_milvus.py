@@ -7,8 +7,6 @@ import logging
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from .index_base import IDS, Index, blocks, load
 
 VALUES = 2**20  # of embeddings, in one request: 4 MB
@@ -84,14 +82,6 @@ class MilvusIndex(Index):
         hits = [(query, hit) for query, answer in enumerate(answers) for hit in answer]
         found = {name: [hit["entity"][column] for _, hit in hits] for name, column in columns.items()}
         return {**found, "query": [query for query, _ in hits], "similarity": [hit["distance"] for _, hit in hits]}
-
-    def _all(self):
-        rows = self._client.query_iterator(self._collection, self._height, output_fields=["id", "embedding"])
-        ids, vectors = [], [np.empty((0, self.dimension), np.float32)]
-        while part := rows.next():
-            ids += [row["id"] for row in part]
-            vectors.append(np.array([row["embedding"] for row in part], np.float32))
-        return np.array(ids, object), np.concatenate(vectors)
 
 
 def literal(values: Sequence[str]) -> str:

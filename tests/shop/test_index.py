@@ -56,7 +56,7 @@ def test_every_kind_answers_as_exact_search_does(where):
     queries = np.random.default_rng(5).normal(size=(70, 8))
     exact, kept = open_index(**LAYOUT), open_index(where, **LAYOUT)
     for index in (exact, kept):
-        assert len(index) == len(index.search(queries)) == len(index.near_duplicates()) == 0
+        assert len(index) == len(index.search(queries)) == 0
         index.insert(ids[:100], vectors[:100], table[:100])
         index.insert(ids[100:], vectors[100:], table[100:])
         index.insert([], np.empty((0, 8)), table[:0])
@@ -65,8 +65,6 @@ def test_every_kind_answers_as_exact_search_does(where):
         index.update(ids[60:70], vectors[100:110] + 0.5, table[20:30])
         assert index.delete([*ids[90:110], "never there"]) == 20 and index.delete(ids[90:91]) == 0
         index.insert(ids[100:105], vectors[:5] + 0.3, table[:5])
-    assert_same(kept.near_duplicates(0.99), exact.near_duplicates(0.99))
-    assert len(kept.near_duplicates(0.99)) > 50
     if where:
         kept.close()
         kept = open_index(where, **{**LAYOUT, "attributes": ["Größe cm", "in"]})  # in any order
@@ -130,23 +128,6 @@ def test_ties_go_by_row():
     assert similarity.tolist() == [1, 1, 1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("block", [2**22, 50])
-def test_near_duplicates_are_each_pair_once_the_most_similar_first(monkeypatch, block):
-    monkeypatch.setattr("fashionlib.shop.index_base.BLOCK", block)
-    vectors = np.random.default_rng(3).normal(size=(40, 6))
-    vectors[7], vectors[8] = 2 * vectors[30], vectors[31] + 0.05
-    index = open_index(dimension=6, model_id="m")
-    ids = [f"{row:02d}" for row in range(40)][::-1]
-    index.insert(ids, vectors)
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    cosines = {(ids[j], ids[i]): unit[i] @ unit[j] for i in range(40) for j in range(i + 1, 40)}
-    pairs = index.near_duplicates(0.7)
-    found = pairs.set_index(["first", "second"])["similarity"].to_dict()
-    assert found == pytest.approx({pair: value for pair, value in cosines.items() if value >= 0.7}, abs=1e-5)
-    assert len(found) > 2 and pairs["similarity"].is_monotonic_decreasing
-    assert index.near_duplicates(1.0)[["first", "second"]].values.tolist() == [["09", "32"]]
-
-
 @pytest.mark.parametrize(
     "ids, vectors, columns, message",
     [
@@ -193,7 +174,6 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(index, ids, vectors, 
         ),
         (lambda index: index.search(np.ones(8)), r"shape \(8,\).*embedding\[None\]"),
         (lambda index: index.search(np.ones((1, 8)), k=0), "k is 0"),
-        (lambda index: index.near_duplicates(98), "similarity is 98"),
     ],
 )
 def test_a_question_that_does_not_fit_is_refused(index, ask, message):
