@@ -46,8 +46,8 @@ def make_backbone(
     except TypeError as error:
         raise ValueError(f"backbone {name!r} does not take {', '.join(options)} ({error})") from None
     for conv in (m for m in body.modules() if isinstance(m, nn.Conv2d) and m.dilation == (1, 1)):
-        wide = (conv.kernel_size, conv.stride, conv.padding) == ((5, 5), (1, 1), (2, 2))
-        same = wide or isinstance(conv, timm.layers.Conv2dSame)
+        wide = type(conv) is nn.Conv2d and (conv.kernel_size, conv.stride, conv.padding) == ((5, 5), (1, 1), (2, 2))
+        same = wide or type(conv) is timm.layers.Conv2dSame and conv.kernel_size in ((3, 3), (5, 5))
         if same and 1 < conv.groups == conv.in_channels == conv.out_channels:
             conv.plain, conv.__class__ = type(conv), DepthwiseConv2d
     for clipped in (m for m in body.modules() if isinstance(m, nn.Hardtanh)):  # ReLU6

@@ -204,10 +204,14 @@ def read_tags(path: Path) -> pd.DataFrame:
 
 def read_embeddings(path: str | Path) -> tuple[list[str], np.ndarray]:
     """Names (N) and embeddings (N, D) of the photos that could be read, from the parquet file of a job: what an index
-    takes in, without a Python object for each."""
+    takes in, without a Python object for each. Raises ``ValueError`` for another file, and if none could be read."""
+    if Path(path).suffix.lower() != ".parquet" or facts_of(Path(path)).get("holds") != "embeddings":
+        raise ValueError(f"{path} is no parquet file with the embeddings of a job (tag --embeddings)")
     found = pq.read_table(path, columns=["image", "embedding"])
     found = found.filter(found["embedding"].is_valid())
-    values = found["embedding"].combine_chunks().flatten().to_numpy()
+    if not len(found):
+        raise ValueError(f"{path}: no photo of it could be read; its rows say why")
+    values = np.concatenate([chunk.flatten().to_numpy() for chunk in found["embedding"].chunks])
     return found["image"].to_pylist(), values.reshape(len(found), -1)
 
 

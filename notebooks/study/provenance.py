@@ -1,6 +1,7 @@
 """Where a result comes from: code, libraries, machine, data, trainings - as plain values for a manifest."""
 
 import dataclasses
+import hashlib
 import json
 import platform
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fashionlib import __version__
+from fashionlib.data.catalogue import table_bytes
+from fashionlib.data.images import FolderImages
 from fashionlib.machine.hardware import describe
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "pillow")
@@ -17,8 +20,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", 
 
 def environment() -> dict[str, object]:
     """The git commit of the code, the versions of what decides numbers, and the machine."""
-    versions = {name: version(name) for name in LIBRARIES} | {"fashionlib": __version__}
-    versions["python"] = platform.python_version()
+    versions = {n: version(n) for n in LIBRARIES} | {"fashionlib": __version__, "python": platform.python_version()}
     return {"git": git_state(), "versions": versions, "machine": plain(describe())}
 
 
@@ -44,7 +46,10 @@ def data_facts(data) -> dict[str, object]:
     catalogue = data.catalogue
     counts = catalogue.table["split"].value_counts(sort=False).to_dict()
     columns = [name for name in catalogue.table.columns if name not in ("image", "split")]
-    content = {"name": catalogue.name, "fingerprint": data.fingerprint(), "images": counts}
+    fingerprint = data.fingerprint()
+    if isinstance(catalogue.images, FolderImages):  # which has times of change in it: another copy has others
+        fingerprint = hashlib.sha256(table_bytes(catalogue.table) + data.pixels[data.position].tobytes()).hexdigest()
+    content = {"name": catalogue.name, "fingerprint": fingerprint, "images": counts}
     return plain({**content, **catalogue.facts, "size": data.size, "columns": columns})
 
 

@@ -107,8 +107,7 @@ class Results:
                         file.unlink()
 
     def once(self, name: str, key: dict, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """A measurement that is made once for a key (machine, settings, ...) and found again when the notebook is run
-        again; ``--fresh`` forgets it."""
+        """A measurement, made once for a key (machine, settings, ...) and found again; ``--fresh`` forgets it."""
         path, key = self.run_dir(name) / "measured.json", plain(key)
         found = json.loads(path.read_text()) if path.exists() else {}
         if found.get("key") != key:

@@ -77,8 +77,7 @@ class Study:
         return self.open(*self.item_source).only("item") if self.item_source else self.data
 
     def open(self, source=None, options=None, split=None) -> ImageData:
-        """Another catalogue, or the same one under another split. What is not given is as in ``setup`` (the options
-        only with its source)."""
+        """Another catalogue, or the same one under another split; else as in ``setup`` (options with their source)."""
         if source in (None, self.source):
             source, options = self.source, self.options if options is None else options
         split, options, folder = split or self.split, options or {}, self.results.folder / "runs" / "cache"

@@ -111,6 +111,8 @@ def test_the_rows_and_their_types_are_those_of_a_tagger(model, photos, tmp_path)
     embedded = tagger.embed(photos, batch_size=1)
     pd.testing.assert_frame_equal(read(embeddings), plain(embedded))
     readable = embedded.dropna(subset="embedding")
+    with pytest.raises(ValueError, match="tags.parquet is no parquet file with the embeddings"):
+        read_embeddings(out)
     names, vectors = read_embeddings(embeddings)
     assert names == readable["image"].tolist() and len(names) < 26
     np.testing.assert_array_equal(vectors, np.stack(readable["embedding"]))

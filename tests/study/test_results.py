@@ -20,8 +20,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fashionlib.data.images import cache_images
+from fashionlib.sources import open_catalogue
 from study.latex import latex_table
-from study.provenance import git_state
+from study.provenance import data_facts, git_state
 from study.results import Results
 from tiny import SETTINGS, tiny_data, tiny_table
 
@@ -294,3 +296,20 @@ def test_a_tree_is_dirty_unless_only_results_differ(tmp_path, monkeypatch):
     assert git_state(tmp_path / "package")["dirty"] is True
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_a_copy_of_a_folder_of_photos_is_the_same_data_and_a_changed_photo_is_not(tmp_path):
+    """Times of change differ from machine to machine: with them no other could make results beside those kept."""
+    known = []
+    for copy, colour in (("one", "red"), ("two", "red"), ("three", "blue")):
+        for kind in ("dress", "skirt"):
+            (tmp_path / copy / "photos" / kind).mkdir(parents=True)
+            for k in range(4):
+                file = tmp_path / copy / "photos" / kind / f"{k}.png"
+                Image.new("RGB", (8, 8), "white" if k else colour).save(file)
+                os.utime(file, (k, len(known)))
+        data = cache_images(open_catalogue(tmp_path / copy / "photos"), (8, 8), tmp_path / copy / "cache")
+        known.append((data_facts(data), data.fingerprint()))
+    (one, first), (two, second), (three, _) = known
+    assert one == two and first != second
+    assert three["fingerprint"] != one["fingerprint"]

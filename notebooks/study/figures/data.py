@@ -46,8 +46,7 @@ def class_balance(catalogue: Catalogue, labels: Sequence[str]) -> Figure:
 
 @styled
 def catalogue_montage(data: ImageData, by: str, n: int = 8, seed: int = 0, classes: int = 8) -> Figure:
-    """A row of n random examples for each of the most frequent classes of the column ``by``, named with the number of
-    its images."""
+    """A row of n random examples for each of the most frequent classes of the column ``by``, and how many it has."""
     column = _column(data.catalogue, by)
     counts = column.value_counts()
     shown, more = counts.head(classes), len(counts) - classes
@@ -78,8 +77,7 @@ def duplicate_pairs(data: ImageData, pairs: np.ndarray, labels: Sequence[str], n
 
 @styled
 def suspect_montage(data: ImageData, suspects: pd.DataFrame, n: int = 40) -> Figure:
-    """The first n suspects, each with the given label, the suggested one after an arrow, and the probability of the
-    given one."""
+    """The first n suspects: given label, suggested one after an arrow, and the probability of the given one."""
     shown = suspects.sort_values("rank").head(n)
     label = suspects["label"].iloc[0] if len(suspects) else "label"
     note = f"Given {label} → what the network believes most instead; p is what it believes of the given one."
