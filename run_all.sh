@@ -123,6 +123,8 @@ fi
 choose_python
 # The code beside this script is what runs, also where another copy of fashionlib is installed.
 export PYTHONPATH=$repo:$repo/notebooks${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1
+# Without bytecode every notebook compiles torch and all that it imports anew, which takes as long as its work.
+unset PYTHONDONTWRITEBYTECODE
 # glibc gives large blocks back when they are freed, and the next step has to ask for them again, page by page: kept, and
 # in huge pages, a training step takes three quarters of the time.
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184}
