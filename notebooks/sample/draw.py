@@ -5,8 +5,6 @@
 their bytes.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

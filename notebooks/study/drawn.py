@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.decoding import BadImage
-from fashionlib.data.splits import grouped_split, random_split
+from fashionlib.data.splits import random_split
 from fashionlib.sources.products import SEVEN, name_words, product_tasks
 
 EDITION = 2  # raise it when drawing changes: pixel caches and finished runs of older pictures are then not reused
@@ -48,21 +48,14 @@ COLOURS = {
 }  # fmt: skip
 BACKDROPS = {"Summer": (252, 252, 252), "Fall": (250, 234, 208), "Winter": (218, 232, 250), "Spring": (222, 246, 222)}
 USAGES = ("Casual", "Sports", "Formal")  # Sports: two lines down the sides; Formal: a row of buttons
-BRANDS = {
-    "Alder": (250, 120, 0),
-    "Birch": (0, 200, 200),
-    "Cedar": (150, 0, 200),
-    "Elm": (250, 250, 250),
-}  # of its label
+BRANDS = {"Alder": (250, 120, 0), "Birch": (0, 200, 200), "Cedar": (150, 0, 200), "Elm": (250, 250, 250)}  # its label
 LINES = "Oak Pine Hazel Maple Rowan Linden Poplar Willow Laurel Juniper Acacia Cypress".split()
 FINE = 3  # drawn so many times enlarged, then averaged: smooth edges
 
 
 @dataclass(frozen=True)
 class DrawnImages:
-    """Draws the image at a location such as ``drawn/000123_2``: item 123, view 2.
-
-    The same (seed, item, view, size) gives the same pixels, whatever was drawn before."""
+    """Draws the image at a location such as ``drawn/000123_2``: item 123, view 2, always with the same pixels."""
 
     seed: int = 42
     size: tuple[int, int] = (60, 80)  # width, height
@@ -80,31 +73,22 @@ class DrawnImages:
         return draw(product(self.seed, int(item)), (self.seed, int(item), int(view)), self.size)
 
 
-def open_drawn(
-    items: int = 600, views: int = 4, seed: int = 42, size=(60, 80), missing: float = 0.0, split: str = "random"
-) -> Catalogue:
+def open_drawn(items: int = 600, views: int = 4, seed: int = 42, size=(60, 80), missing: float = 0.0) -> Catalogue:
     """A catalogue of drawn garments, one row per image of ``size`` (width, height) in pixels.
 
     ``items``: how many products, the first ones one of each article type. ``views``: most images of a product; each has
     between 2 and this many (or 1 if it is 1). ``seed``: of everything. ``missing``: share of the seven product labels
-    that is left out, each on its own. ``split``: ``"random"`` (single images, 70/15/15 within each article type) or
-    ``"grouped"`` (all views of a product on one side). Raises ``ValueError`` for a value that makes no sense."""
+    that is left out, each on its own. The split is of single images, 70/15/15 within each article type. Raises
+    ``ValueError`` for a value that makes no sense."""
     if items < 1 or views < 1:
         raise ValueError(f"items is {items} and views is {views}; both must be at least 1")
-    if not 0 <= missing < 1:
-        raise ValueError(f"missing is {missing}; it is a share, from 0 to below 1")
-    if split not in ("random", "grouped"):
-        raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     rows = []
     for item in range(items):
         count = np.random.default_rng((seed, item, 1)).integers(min(views, 2), views + 1)
         shown = {"item": f"d{item:06d}", **product(seed, item)}
         rows += [{"image": f"drawn/{item:06d}_{view}", **shown} for view in range(count)]
     table = pd.DataFrame(rows, dtype=object)
-    if split == "random":
-        table["split"] = random_split(table["articleType"], seed)
-    else:
-        table["split"] = grouped_split(table["item"], table["articleType"], seed)
+    table["split"] = random_split(table["articleType"], seed)
     rng = np.random.default_rng((seed, 2))
     for name in SEVEN:
         table[name] = table[name].mask(rng.random(len(table)) < missing, None)
@@ -114,7 +98,7 @@ def open_drawn(
         tasks=product_tasks(minimum=1),
         images=DrawnImages(seed, (int(size[0]), int(size[1]))),
         name="drawn",
-        facts={"split": split, "split_seed": seed, "items": items, "views": views, "missing": missing},
+        facts={"split": "random", "split_seed": seed, "items": items, "views": views, "missing": missing},
     )
 
 

@@ -1,9 +1,7 @@
 """Notebooks and their parameters: check profiles, and run a notebook as a plain program (for torchrun).
 
-python -m study.runner check profiles/demo.yaml
-python -m study.runner run 06_staged_multitask.ipynb -f profiles/products.yaml -p profile trial -p seeds '[0]'
-
-from notebooks/, or from anywhere with PYTHONPATH=notebooks."""
+PYTHONPATH=notebooks python -m study.runner check notebooks/profiles/demo.yaml
+... run notebooks/06_staged_multitask.ipynb -f notebooks/profiles/products.yaml -p profile trial -p seeds '[0]'"""
 
 import argparse
 import ast
@@ -11,6 +9,7 @@ import difflib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, redirect_stdout
@@ -118,13 +117,9 @@ def read_value(text: str, default: object) -> object:
         return None
     if isinstance(default, str):
         return text
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
+        return float(value) if re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", str(value)) else value  # 1e-3 is text to YAML
     except yaml.YAMLError as error:
         raise ProfileError(f"{text} is not YAML: {error}") from None
 

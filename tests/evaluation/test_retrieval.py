@@ -11,7 +11,7 @@ from fashionlib.evaluation.predict import predict
 from fashionlib.evaluation.retrieval import embed, query_and_gallery
 from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import Similarity
-from study.tables import colour_histograms, mean_cosine, save_embeddings
+from study.tables import colour_histograms
 from tiny import NoFiles, tiny_data, tiny_model
 
 
@@ -102,19 +102,6 @@ def test_a_model_without_an_embedding_still_has_features():
         embed(model, data, ROWS, what="logits")
 
 
-def test_embeddings_are_saved_with_images_items_and_roles(trained, tmp_path):
-    model, data = trained
-    rows = {"query": np.array([3, 40]), "gallery": np.array([0, 17, 47])}
-    found = {role: embed(model, data, some) for role, some in rows.items()}
-    save_embeddings(tmp_path / "embeddings.parquet", data, rows, found)
-    frame = pd.read_parquet(tmp_path / "embeddings.parquet")
-    assert frame["role"].tolist() == ["query"] * 2 + ["gallery"] * 3
-    assert frame["image"].tolist() == ["003.png", "040.png", "000.png", "017.png", "047.png"]
-    assert frame["item"].tolist() == ["p1", "p20", "p0", "p8", "p23"]
-    np.testing.assert_array_equal(np.stack(frame["embedding"]), np.concatenate(list(found.values())))
-    assert frame["embedding"].iloc[0].dtype == np.float32
-
-
 # --- colour histograms ----------------------------------------------------------------------------
 
 
@@ -154,12 +141,3 @@ def test_colours_find_drawn_garments_again(garments):
     scores = rank(colours, colours, items, items, alone=alone).scores()
     assert scores["n_queries"] + scores["n_excluded"] == len(rows)
     assert scores["recall_at_1"] > 5 / len(rows)
-
-
-def test_the_mean_cosine_is_that_of_all_pairs():
-    rng = np.random.default_rng(0)
-    embeddings = rng.normal(size=(7, 3)) + 0.5
-    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
-    pairs = [float(embeddings[i] @ embeddings[j]) for i in range(7) for j in range(i)]
-    assert mean_cosine(embeddings) == pytest.approx(np.mean(pairs), abs=1e-6)
-    assert mean_cosine(embeddings[[0] * 5]) == pytest.approx(1, abs=1e-6) and np.isnan(mean_cosine(embeddings[:1]))

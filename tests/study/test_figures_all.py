@@ -63,7 +63,6 @@ def figures() -> dict:
     tags = pd.DataFrame({"task": UGLY, "label": UGLY[::-1], "confidence": 0.5})
     pixels = shown.pixels
     reliability = {name: calibration_curve(RNG.random(99), RNG.random(99) > 0.5) for name in UGLY[:2]}
-    accuracy = once.rename(columns={"value": "accuracy", "row": "model"}).assign(split="random", best_published=0.8)
     differences = once.rename(columns={"value": "difference", "row": "contrast"})
     return {
         "class_balance": lambda: data.class_balance(shown.catalogue, ["kind", "many", "words"]),
@@ -92,7 +91,6 @@ def figures() -> dict:
         "trade-off": lambda: training.curves(once[:5], "k", "value", "panel", name="row"),
         "seed_dots": lambda: comparison.seed_dots(many, "value", "row", "panel"),
         "contrast_forest": lambda: comparison.contrast_forest(differences),
-        "accuracy_comparison": lambda: comparison.accuracy_comparison(accuracy),
         "published_points": lambda: comparison.published_points(published),
     }  # fmt: skip
 

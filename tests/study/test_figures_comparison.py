@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from seen import legend, said, ticks, titles, unreadable
-from study.figures.comparison import accuracy_comparison, contrast_forest, published_points, seed_dots
+from study.figures.comparison import contrast_forest, published_points, seed_dots
 from study.figures.style import BLUE, GREY, MARKERS, VERMILION
 
 LONG = "one network for everything, trained in three stages"
@@ -64,19 +64,6 @@ def test_seeds_are_dots_beside_their_mean_of_three_digits():
     assert titles(figure) == ["mean average precision", "hamming loss", "minutes"]
     assert [said(axes) for axes in figure.axes] == [["0.420", "0.400"], ["0.0310", "0.0245"], ["90", "120"]]
     assert legend(figure) == ["mean", "a seed"] and mean_ap.get_xlim()[0] > 0
-
-
-def test_accuracies_stand_beside_their_references():
-    row = {"model": "joint", "split": "random", "task": "kind", "accuracy": 0.8, "ci_low": 0.78, "ci_high": 0.83}
-    rows = [{**row, "seed_accuracy": 0.7, "best_published": 0.9}, {**row, "split": "grouped", "accuracy": 0.75}]
-    rows += [{**row, "task": "colour", "accuracy": 0.6}, {**row, "model": "majority class", "accuracy": 0.3}]
-    figure = accuracy_comparison(pd.DataFrame(rows))
-    kind, colour = figure.axes
-    assert ticks(kind) == ["joint, random", "joint, grouped"] and intervals(kind)[0] == [0.78, 0.83]
-    assert [(x, y) for x, y, _ in points(kind)] == [(0.8, 0), (0.75, 1)] and points(colour) == [(0.6, 0, MARKERS[0])]
-    lines = {line.get_label(): line.get_xdata()[0] for line in kind.lines if line.get_label()[0] != "_"}
-    assert lines == {"result to beat": 0.7, "best published": 0.9}
-    assert titles(figure) == ["kind\n(majority class: 0.300)", "colour"]
 
 
 def test_a_forest_is_in_percentage_points_and_marks_what_leaves_zero_out():

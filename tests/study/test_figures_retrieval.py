@@ -10,7 +10,7 @@ from matplotlib.colors import same_color
 from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import Similarity, SingleLabel
 from seen import legend, row_of, said, shaded, unreadable
-from study.figures.retrieval import embedding_map, neighbours, project, recall_curve, retrieval_montage
+from study.figures.retrieval import embedding_map, neighbours, recall_curve, retrieval_montage
 from study.figures.style import COLOURS, GREEN, LIGHT, VERMILION
 
 # rows 0-3 ask, rows 5-9 answer; the item of row 2 is not in the gallery
@@ -89,19 +89,6 @@ def test_a_map_colours_the_commonest_and_leaves_the_others_grey():
     assert figure.legends[0].get_title().get_text() == "category, images"
     assert legend(embedding_map(points, pd.Series(list("abcdefghijklm")), commonest=20))[-1] == "all others, 6"
     assert legend(embedding_map(points, pd.Series(["a"] * 13))) == ["a, 13"]
-
-
-def test_a_projection_keeps_groups_together_and_is_found_again():
-    rng = np.random.default_rng(0)
-    embeddings = np.repeat(np.eye(8)[:3], 12, 0) + 0.05 * rng.normal(size=(36, 8))
-    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
-    points = project(embeddings, seed=1)
-    np.testing.assert_array_equal(points, project(embeddings, seed=1))
-    distance = np.linalg.norm(points[:, None] - points, axis=2) + np.diag(np.full(36, np.inf))
-    group = np.repeat(np.arange(3), 12)
-    assert points.shape == (36, 2) and (group[distance.argmin(1)] == group).all()
-    with pytest.raises(ValueError, match="at least 3"):
-        project(embeddings[:2])
 
 
 @pytest.mark.parametrize("n, more", [(3, 0), (8, 0), (3, 10)])

@@ -14,7 +14,6 @@ from .panels import legend_above, number_beside, row_panels, small_note
 from .style import BLACK, BLUE, GREY, LIGHT, SMALL, TEXT_WIDTH, VERMILION, look_of, styled, words
 
 OWN_SCALE = "each panel has its own scale, which need not start at zero"
-REFERENCES = {"result to beat": "seed_accuracy", "best published": "best_published"}
 HIGHER = {"color": BLUE, "marker": ">", "markersize": 5}
 LOWER = {"color": VERMILION, "marker": "<", "markersize": 5}
 NEITHER = {"color": GREY, "marker": "o", "markersize": 5, "markerfacecolor": "white"}
@@ -67,10 +66,8 @@ def seed_dots(
 def contrast_forest(table: pd.DataFrame) -> Figure:
     """Differences in percentage points with their 95% intervals, a panel for each task. A mark is filled where the
     interval leaves zero out and, if known, the adjusted p is below 0.05; a grey band is the margin within which a
-    difference does not matter.
-
-    ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where known margin and p_holm;
-    one metric for each task."""
+    difference does not matter. ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where
+    known margin and p_holm; one metric for each task."""
     rows, tasks = list(dict.fromkeys(table["contrast"])), list(dict.fromkeys(table["task"]))
     figure, axes_of = row_panels(rows, len(tasks))
     for axes, task in zip(axes_of, tasks, strict=True):
@@ -97,24 +94,9 @@ def contrast_forest(table: pd.DataFrame) -> Figure:
 
 
 @styled
-def accuracy_comparison(table: pd.DataFrame) -> Figure:
-    """Accuracy with its 95% interval for each model and split, a panel for each task, beside the result to beat and the
-    best published one as lines. ``table`` is 07_accuracy: model, split, task, accuracy, ci_low, ci_high, and where
-    known seed_accuracy, best_published; those of the model "majority" on the first split are in the title."""
-    is_floor, first = table["model"].str.startswith("majority"), table["split"] == table["split"].iloc[0]
-    floor = table[is_floor & first].set_index("task")["accuracy"].map("\n(majority class: {:.3f})".format)
-    table = table[~is_floor]
-    title = [f"{task}{floor.get(task, '')}" for task in table["task"]]
-    table = table.assign(row=table["model"] + ", " + table["split"], title=title)
-    return seed_dots(table, "accuracy", "row", "title", REFERENCES)
-
-
-@styled
 def published_points(table: pd.DataFrame) -> Figure:
-    """Published figures beside ours, a panel for each task and metric, the best on top.
-
-    ``table`` has the columns task, method, metric, value, ours (bool) and comparable, a text that is written beside the
-    figure and says on what it rests, or none."""
+    """Published figures beside ours, a panel for each task and metric, the best on top. ``table`` has the columns task,
+    method, metric, value, ours (bool) and comparable, a text written beside the figure: on what it rests, or none."""
     text = table["comparable"].map(lambda known: fill(known, 36) if isinstance(known, str) else "")
     table = table.assign(text=text, name=[fill(str(name), 30) for name in table["method"]])
     parts = dict(list(table.groupby(["task", "metric"], sort=False)))

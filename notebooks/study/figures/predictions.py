@@ -16,7 +16,6 @@ from .style import BLUE, GREY, SMALL, TEXT_WIDTH, VERMILION, look_of, shorten, s
 from .training import curves
 
 TOTALS = {"pooled": "pooled over groups", "all": "all ranked together"}
-HATCHES = ("", "/////", ".....", "xxxxx")  # beside the colour, for a print in black and white
 NO_GROUP = "no group"
 
 
@@ -96,10 +95,8 @@ def per_class_scatter(table: pd.DataFrame, named: int = 8) -> Figure:
 def attribute_scatter(table: pd.DataFrame, named: int = 10) -> Figure:
     """Average precision of every attribute against its prevalence, both logarithmic, a colour and mark for each group;
     on the diagonal lies what a constant answer reaches. Of the attributes with at least ten test images the
-    ``named / 2`` of largest and as many of smallest lift are named.
-
-    ``table`` is that of ``metrics.attribute_table``; attributes without a test image are counted in the title, not
-    drawn. Raises ``ValueError`` if none has one."""
+    ``named / 2`` of largest and as many of smallest lift are named. ``table`` is that of ``attribute_table``;
+    attributes without a test image are counted in the title. Raises ``ValueError`` if none has one."""
     part = table[table["average_precision"].notna()].fillna({"group": ""})  # an empty name is lost in a CSV file
     if part.empty:
         raise ValueError(f"attribute_scatter: none of the {len(table)} attributes has a test image")
@@ -130,7 +127,6 @@ def attribute_scatter(table: pd.DataFrame, named: int = 10) -> Figure:
 def recall_bars(table: pd.DataFrame) -> Figure:
     """Top-k recall as bars, a panel for each k: the groups above, and below a line the two readings over all groups,
     "pooled" and "all". A group of k or fewer attributes has a recall of 1 whatever the model says: it gets no bar.
-
     ``table`` is that of ``metrics.top_k_recall`` (scope, k, recall, labels) with a column ``members``, the number of
     attributes of each group, and a column ``model`` where several are compared."""
     table = table.fillna({"scope": ""})  # an empty name is lost in a CSV file
@@ -147,8 +143,7 @@ def recall_bars(table: pd.DataFrame) -> Figure:
         certain = part["scope"].isin(groups) & (part["members"] <= k)
         bars = {"x": "recall", "y": "scope", "hue": "model", "orient": "h", "legend": False, **look}
         sns.barplot(part[~certain], ax=axes, **bars)
-        for bar, hatch, model in zip(axes.containers, HATCHES, models, strict=False):
-            plt.setp(bar, hatch=hatch, edgecolor="white", linewidth=0)
+        for bar, model in zip(axes.containers, models, strict=False):
             bar.set_label(model)
             axes.bar_label(bar, fmt="{:.3f}", padding=2, fontsize=SMALL)
         for scope in set(part.loc[certain, "scope"]):

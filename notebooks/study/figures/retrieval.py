@@ -91,18 +91,6 @@ def embedding_map(points: np.ndarray, labels: pd.Series, commonest: int = 7) -> 
     return figure
 
 
-def project(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Embeddings (N, D) of unit length as points (N, 2) by t-SNE (van der Maaten and Hinton, 2008): neighbours stay
-    neighbours, while distances between groups and their sizes mean nothing. About a minute for 5,000 on one core.
-    Raises ``ValueError`` for fewer than three."""
-    from sklearn.manifold import TSNE
-
-    if len(embeddings) < 3:
-        raise ValueError(f"a map of {len(embeddings)} embeddings says nothing; it needs at least 3")
-    perplexity = min(30.0, (len(embeddings) - 1) / 3)
-    return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(embeddings)
-
-
 @styled
 def neighbours(
     photo: np.ndarray, tags: pd.DataFrame, images: np.ndarray, found: pd.DataFrame, labels: Sequence[str], filtered=()

@@ -21,8 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 BLUE, VERMILION, GREEN, _, _, _, BLACK = COLOURS
 GREY, LIGHT = "#6b6b6b", "#d9d9d9"
 MARKERS = ("o", "s", "^", "D", "v", "P")  # one fewer than colours, so that 42 pairs of them differ
-# Each gives the signs that those before it lack, the user's own ``rcParams["font.family"]`` before all; those that a
-# machine does not have are passed over. DejaVu Sans comes with matplotlib.
+# Each gives the signs that those before it lack; before all comes the user's own ``rcParams["font.family"]``.
 FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
 FONTS += ["Noto Sans Devanagari", "Noto Naskh Arabic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Thai"]
 NAMES = {"images_seen": "images seen in training", "knn_accuracy": "kNN accuracy", "macro_f1": "macro-F1"}

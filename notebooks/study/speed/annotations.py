@@ -41,7 +41,8 @@ def write_attribute_file(path: str | Path, rows: int, attributes: int, seed: int
         for start in range(0, rows, BLOCK):
             draws = rng.random((min(BLOCK, rows - start), attributes), np.float32)
             for row, values in enumerate(VALUES[np.digitize(draws, shares)], start):
-                file.write(_image(row).ljust(WIDTH).encode() + values.tobytes() + b"\n")
+                name = f"img/Made-Up_Garment_{row // 52:05d}/img_{row % 52 + 1:08d}.jpg"
+                file.write(name.ljust(WIDTH).encode() + values.tobytes() + b"\n")
 
 
 def read_here(path: Path, attributes: int) -> dict[str, float]:
@@ -57,7 +58,3 @@ def read_here(path: Path, attributes: int) -> dict[str, float]:
     started = time.perf_counter()
     read_attributes(path, [f"made-up name {k}" for k in range(attributes)], path.with_name("list_attr_cloth.txt"))
     return {"seconds": time.perf_counter() - started, "peak_mb": 1000 * peak_memory()}
-
-
-def _image(row: int) -> str:
-    return f"img/Made-Up_Garment_{row // 52:05d}/img_{row % 52 + 1:08d}.jpg"

@@ -21,9 +21,8 @@ def ranking_speed(queries=14218, gallery=12612, dimension=512, items=3985, repea
 
     - ``bare``: the matrix product in blocks, and the 30 nearest of each query.
     - ``rank``: ``ranking.rank`` with all its metrics, from plain arrays.
-    - ``accuracy_calculator``: that of pytorch-metric-learning (its ``CustomKNN``, the blocks of the others): precision
-      at 1, mAP@R, mean reciprocal rank. It looks at as many neighbours as the largest item has images, which is less
-      than ``rank`` does: a first match further down counts as none, and there is no recall at 10, 20, 30.
+    - ``accuracy_calculator``: that of pytorch-metric-learning, in the same blocks: precision at 1, mAP@R, MRR. It looks
+      at as many neighbours as the largest item has images, less than ``rank`` does, and has no recall at 10, 20, 30.
 
     Each way is run ``repeats`` times, every time in a new process with as many threads as this one. ``seconds`` is the
     median, ``peak_mb`` the most memory (MB) that the process had beyond its peak while the inputs were made."""
@@ -52,8 +51,8 @@ def measure(what: str, size: tuple[int, int, int, int], threads: int) -> tuple[f
 
 
 def made_up(queries: int, gallery: int, dimension: int, items: int) -> tuple[np.ndarray, ...]:
-    """Unit-length queries (Q, D) and gallery (G, D) scattered around their items, and the item numbers of both. Every
-    item has an image in each, as far as they reach; the others fall on few items more often (exponential weights)."""
+    """Unit-length queries (Q, D) and gallery (G, D) scattered around their items, of which some have more images than
+    others, and the item numbers of both."""
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     weights = rng.exponential(size=items)
     centres = torch.randn(items, dimension, generator=generator)
