@@ -23,7 +23,7 @@ Usage: ./run_all.sh [profile] [options]      run the notebooks in order (profile
 
 Options:
   --only 07     only this notebook; may be repeated, or a list: --only 01,07
-  --fresh       forget finished runs: first removes results/<profile>/runs and the manifest, with --only runs/07*
+  --fresh       forget finished runs: first removes runs, outcomes and manifest of results/<profile>, with --only 07*
   --data DIR    where the datasets are (else $FASHION_DATA, else data/)
   --test        ruff and pytest; all that follows is passed on to pytest
   --help        this text
@@ -161,10 +161,10 @@ except OSError: pass  # a disk without locks' ||
   fail "another run_all.sh is working on results/$profile in this clone; wait until it is done, or stop it"
 
 if [[ -n $fresh ]]; then
-  finished=("results/$profile/runs" "results/$profile/manifest.json")
-  if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, runs/07*
+  finished=("results/$profile/"{runs,outcomes,manifest.json})
+  if [[ -n $only ]]; then # other notebooks' runs may have taken hours: only those named after these, 07*
     finished=()
-    for number in ${only//,/ }; do finished+=("results/$profile/runs/$number"*); done
+    for number in ${only//,/ }; do finished+=("results/$profile/"{runs,outcomes}/"$number"*); done
   fi
   say "--fresh: removing ${finished[*]-nothing, no finished run is named after --only}"
   rm -rf ${finished[@]+"${finished[@]}"}

@@ -32,7 +32,7 @@ TABLES = {
         "ranking_speed",
     },
     "05": {"parameters", "variants", "conflict", "rates"},
-    "06": {"stages", "comparison", "macro_f1", "relative", "lengths", "length_differences"}
+    "06": {"stages", "comparison", "relative", "lengths", "length_differences"}
     | {"replication", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
@@ -157,11 +157,12 @@ def test_columns_are_those_of_the_design(smoke, name):
 
 def test_manifest_names_every_artefact_and_nothing_else(smoke):
     manifest = json.loads((smoke / "manifest.json").read_text())
-    there = {str(p.relative_to(smoke)) for kind in ("tables", "figures", "models") for p in (smoke / kind).iterdir()}
+    kinds = ("tables", "figures", "models", "outcomes")
+    there = {str(path.relative_to(smoke)) for kind in kinds for path in (smoke / kind).iterdir()}
     assert set(manifest["artefacts"]) == there
     for path, entry in manifest["artefacts"].items():
         assert entry["sha256"] == hashlib.sha256((smoke / path).read_bytes()).hexdigest()
-        assert path.startswith("models/") or path.split("/")[1].startswith(entry["notebook"])
+        assert path.startswith(("models/", "outcomes/")) or path.split("/")[1].startswith(entry["notebook"])
 
 
 def test_the_three_readings_of_top_k_recall_are_all_there(smoke):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -18,7 +18,7 @@ from fashionlib.machine.files import file_sha256, write_atomically, write_json
 from fashionlib.machine.processes import is_main_process
 
 from .latex import latex_table
-from .provenance import data_facts, environment, plain, run_facts
+from .provenance import data_facts, environment, plain
 
 SUFFIXES = {"tables": (".csv", ".tex"), "figures": (".png", ".pdf")}
 
@@ -27,11 +27,10 @@ class Results:
     """What one notebook leaves in ``root/profile``: ``tables/07_name.csv`` and ``.tex``, ``figures/07_name.png`` and
     ``.pdf``, and its entries in ``manifest.json``: an artefact names its notebook (which has commit, versions, machine,
     duration and trainings), and the ``facts`` and ``data`` that it was made from. What many share is written once, in
-    ``records``, under a short hash.
+    ``records``, under a short hash. Of several processes that run a notebook only the main one writes.
 
-    ``notebook`` is a number, ``"07"``, and begins every file name. Of several processes that run the notebook only the
-    main one writes; to the others all else is the same. Raises ``OSError`` naming the folder if it cannot be written:
-    before the work, not after it."""
+    ``notebook`` is a number, ``"07"``. Raises ``OSError`` naming the folder if it cannot be written, before the work.
+    """
 
     def __init__(self, root: str | Path, profile: str, notebook: str):
         self.profile, self.notebook = _checked("profile", profile), _checked("notebook", notebook)
@@ -70,15 +69,13 @@ class Results:
         with rc_context({"pdf.fonttype": 42, "pdf.compression": 9}):
             self._write("figures", name, ".pdf", lambda file: figure.savefig(file, **pdf))
 
-    def record(self, data=None, runs=(), **more) -> None:
+    def record(self, data=None, runs: Mapping[str, dict] | None = None, **more) -> None:
         """State what the artefacts written from now on come from: ``data`` (an ImageData, or several), ``settings`` (of
-        a model, or several by name), ``seeds``, and anything else worth keeping with them. ``runs`` (finished
-        trainings) go to the notebook's entry. Raises ``ValueError`` if another notebook of this profile was made from
-        other data under the same name."""
-        runs = runs.values() if isinstance(runs, Mapping) else runs
-        for run in runs if isinstance(runs, Iterable) else [runs]:
-            facts = run_facts(run)
-            self._runs[run.run_dir.name] = facts | {"machine": self._keep(facts["machine"])}
+        a model, or several by name), ``seeds``, and anything else worth keeping with them. ``runs`` (the ``run_facts``
+        of finished trainings, by name) go to the notebook's entry. Raises ``ValueError`` if another notebook of this
+        profile was made from other data under the same name."""
+        for name, facts in (runs or {}).items():
+            self._runs[name] = facts | {"machine": self._keep(facts["machine"])}
         if data is not None:
             described = [data_facts(one) for one in (data if isinstance(data, list | tuple) else [data])]
             self._check_data(described)
@@ -136,8 +133,7 @@ class Results:
 
     def trainings(self) -> pd.DataFrame:
         """One row for each training of the notebooks that have ended: the first notebook that has it, run, epochs,
-        seconds of training (those from before an interruption included), precision, and cpu and threads of the machine
-        that it began on."""
+        seconds (those before an interruption included), precision, and cpu and threads of the machine it began on."""
         notebooks, _, records = self._manifest()
         rows = [
             {"notebook": notebook, "run": name, **run, **records[run["machine"]]}
@@ -148,9 +144,10 @@ class Results:
         return pd.DataFrame(rows, columns=columns).drop_duplicates("run", ignore_index=True)
 
     def run_dir(self, name: str) -> Path:
-        """The folder of one training run of this notebook, or of that whose number begins the name, for ``fit``."""
+        """The folder of one training run of this notebook, or of that whose number begins the name, for ``fit``: an
+        underscore stands for all but letters, digits and -."""
         name = name if re.match(r"\d\d_", name) else f"{self.notebook}_{name}"
-        return self.folder / "runs" / _checked("run", name)
+        return self.folder / "runs" / re.sub(r"[^A-Za-z0-9_-]+", "_", name)
 
     def _keep(self, facts: dict) -> str:
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

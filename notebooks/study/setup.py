@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from fashionlib.training.fit import fit
 from fashionlib.training.settings import Settings
 
 from .drawn import open_drawn
-from .provenance import git_state, plain
+from .provenance import git_state, plain, run_facts
 from .results import Results
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent
@@ -105,11 +104,16 @@ class Study:
         may begin it. It is recorded: artefacts written from now on come from all settings and seeds so far."""
         data = self.data if data is None else data
         model = deepcopy(start) or self.model(tasks, settings.seed, data, **options)
-        run = fit(model, data, settings, self.results.run_dir(re.sub(r"[^\w-]+", "_", name)), stages)
+        run = fit(model, data, settings, self.results.run_dir(name), stages)
         options |= {"start": weights_sha256(start)} if start else {}
-        self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(options)}
-        self.results.record(runs=run, settings=self._trained, seeds=sorted({t["seed"] for t in self._trained.values()}))
+        self.note(name, run_facts(run), settings, stages, options)
         return run
+
+    def note(self, name: str, facts: dict, settings: Settings, stages, options: dict) -> None:
+        """Record a training, wherever it was made (``facts``: see ``run_facts``)."""
+        self._trained[name] = {**plain(settings), "stages": plain(stages), **plain(options)}
+        seeds = sorted({trained["seed"] for trained in self._trained.values()})
+        self.results.record(runs={self.results.run_dir(name).name: facts}, settings=self._trained, seeds=seeds)
 
     def published(self, task: str, metric="accuracy", dataset: str | None = None) -> pd.DataFrame:
         """What others report of a task of this data (or ``dataset``), by one or several metrics; a row a figure, with

@@ -3,11 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from fashionlib.evaluation.outcomes import outcomes_of
+from fashionlib.evaluation.predict import predict_once
+from fashionlib.machine.processes import run_once
 from fashionlib.tasks import Task
 from fashionlib.training.fit import Run
+from fashionlib.training.runs import RunFolder
 from fashionlib.training.settings import Settings, Stage
 
+from .kept import Reached, keep, kept
+from .provenance import git_state, run_facts
 from .setup import Study
+from .tables import per_class_table
 
 LABELS, ALL = ("category", "attributes"), ("category", "attributes", "item")
 SINGLE = {"single category": "category", "single attributes": "attributes", "single retrieval": "item"}
@@ -43,6 +50,32 @@ class Thesis:
 
     def train(self, configuration: str, lengths: Sequence[int], seed: int = 0) -> Run:
         """A configuration with a stage's epochs each (see ``configurations``), or the finished run."""
-        name, stages = f"06_{self.tag}{configuration} {sum(lengths)} {seed}", configurations(*lengths)[configuration]
-        settings = replace(self.settings, seed=seed)
-        return self.study.train(name, self.heads, settings, data=self.catalogues, stages=stages, **self.network)
+        name, recipe = self._recipe(configuration, lengths, seed)
+        return self.study.train(name, self.heads, data=self.catalogues, **recipe, **self.network)
+
+    def reached(self, configuration: str, lengths: Sequence[int], seed: int = 0) -> Reached:
+        """What the network of ``train`` reaches on the test images of its tasks (``outcomes_of``; in the category also
+        ``macro_f1_of_10``, over classes with ten test images). It is kept in ``outcomes/`` of the results: whoever has
+        that file, of the same start, data, stages and settings, need not train the network."""
+        name, recipe = self._recipe(configuration, lengths, seed)
+        results, folder = self.study.results, self.study.results.run_dir(name)
+        path = results.folder / "outcomes" / f"{folder.name}.npz"
+        model = self.study.model(self.heads, seed, self.catalogues, **self.network)
+        key = RunFolder(folder, model, self.catalogues, *recipe.values()).fingerprint
+        if kept(path, key) is None:
+            run = self.train(configuration, lengths, seed)
+            found = outcomes_of(run.model, self.catalogues, run.run_dir)
+            if "category" in TASKS[configuration]:
+                rows = per_class_table(predict_once(run.model, self.catalogues[0], "test", run.run_dir), "category")
+                found["category"].metrics["macro_f1_of_10"] = rows.query("n_test >= 10")["f1"].mean()
+            facts = {**run_facts(run), "found": True, "commit": git_state()["commit"]}
+            reached = Reached({task: found[task] for task in TASKS[configuration]}, run.history, facts)
+            run_once(lambda: keep(path, key, reached))
+        reached = kept(path, key)
+        self.study.note(name, reached.facts, *recipe.values(), self.network)
+        results.add(f"outcomes/{path.name}")
+        return reached
+
+    def _recipe(self, configuration: str, lengths: Sequence[int], seed: int) -> tuple[str, dict]:
+        stages, settings = configurations(*lengths)[configuration], replace(self.settings, seed=seed)
+        return f"06_{self.tag}{configuration} {sum(lengths)} {seed}", {"settings": settings, "stages": stages}

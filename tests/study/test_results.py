@@ -23,7 +23,7 @@ from PIL import Image
 from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 from study.latex import latex_table
-from study.provenance import data_facts, git_state
+from study.provenance import data_facts, git_state, run_facts
 from study.results import Results
 from tiny import SETTINGS, tiny_data, tiny_table
 
@@ -49,14 +49,15 @@ def small_figure():
 
 @pytest.fixture
 def run(tmp_path):
-    """Makes a finished training that left its settings.json."""
+    """Makes the facts, by name, of a finished training that left its settings.json."""
 
     def make(name, seconds=12.34, epochs=2):
         (tmp_path / name).mkdir()
         noted = {"arithmetic": {"precision": "bf16"}, "machine": {"cpu": "some", "threads": 2}}
         (tmp_path / name / "settings.json").write_text(json.dumps(noted))
         history = pd.DataFrame({"epoch": range(epochs)})
-        return SimpleNamespace(run_dir=tmp_path / name, seconds=seconds, history=history, found=False)
+        trained = SimpleNamespace(run_dir=tmp_path / name, seconds=seconds, history=history, found=False)
+        return {name: run_facts(trained)}
 
     return make
 
@@ -129,7 +130,7 @@ def test_the_pdf_of_thumbnails_is_small_even_for_noise(results, tmp_path):
 
 def test_the_manifest_says_where_each_file_comes_from_and_shared_facts_once(results, run, tmp_path):
     results.table(FRAME, "before")
-    results.record(settings={"main": SETTINGS}, seeds=(0, np.int64(1)), data=DATA, runs=[run("07_joint")])
+    results.record(settings={"main": SETTINGS}, seeds=(0, np.int64(1)), data=DATA, runs=run("07_joint"))
     results.table(FRAME, "usage")
     results.figure(small_figure(), "line")
     results.finish()
@@ -156,11 +157,11 @@ def test_the_manifest_says_where_each_file_comes_from_and_shared_facts_once(resu
 
 
 def test_the_trainings_of_all_notebooks_that_ended(results, run, tmp_path):
-    results.record(runs=[run("07_a"), run("07_b", 5, 1)])
+    results.record(runs=run("07_a") | run("07_b", 5, 1))
     assert len(results.trainings()) == 0  # not ended yet
     results.finish()
     other = Results(tmp_path, "demo", "02")
-    other.record(runs={"main": run("02_c", 60, 4)})
+    other.record(runs=run("02_c", 60, 4))
     other.finish()
     trainings = other.trainings()
     assert (trainings[["cpu", "threads", "precision"]] == ["some", 2, "bf16"]).all(axis=None)

@@ -1,17 +1,23 @@
 """The configurations see the same images, and what a catalogue lacks is left out."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
+from fashionlib.evaluation.outcomes import outcomes_of
+from fashionlib.evaluation.predict import predict
 from fashionlib.training.batches import Batches, training_order
 from study.setup import setup
-from study.thesis import TASKS, Thesis, configurations
+from study.thesis import ALL, TASKS, Thesis, configurations
 
 NETWORK, HEADS = {"backbone": "resnet_tiny"}, {"item": {"dimension": 8}}
 
 
-def thesis(tmp_path, *tasks):
-    study = setup("06", "smoke", "drawn", {"items": 24, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)
+def thesis(tmp_path, *tasks, items=24):
+    study = setup("06", "smoke", "drawn", {"items": items, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)
     study.data = study.data.only(*tasks) if tasks else study.data
     return Thesis(study, NETWORK, HEADS, batch_size=12, learning_rate=0.01)
 
@@ -47,3 +53,39 @@ def test_a_run_is_found_by_every_notebook(tmp_path):
     again = setup("02", "smoke", "drawn", {"items": 24, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)
     second = Thesis(again, NETWORK, HEADS, batch_size=12, learning_rate=0.01).train("single category", (1, 1, 1))
     assert not first.found and second.found and first.run_dir == second.run_dir
+
+
+def test_what_a_network_reached_is_kept_without_it(tmp_path):
+    first = thesis(tmp_path).reached("joint", (1, 0, 1))
+    shutil.rmtree(tmp_path / "smoke/runs")
+    made = thesis(tmp_path)
+    again = made.reached("joint", (1, 0, 1))
+    assert not (tmp_path / "smoke/runs/06_joint_2_0").exists(), "it was trained again"
+    assert again.facts == first.facts and again.history.equals(first.history) and set(again.outcomes) == set(ALL)
+    fresh = outcomes_of(made.train("joint", (1, 0, 1)).model, made.catalogues, tmp_path / "smoke/runs/06_joint_2_0")
+    for task, outcome in again.outcomes.items():
+        assert outcome.metrics.items() >= fresh[task].metrics.items()
+        assert (wanted := fresh[task].resampled(20))
+        for metric, means in wanted.items():
+            assert outcome.resampled(20)[metric] == pytest.approx(means, abs=2e-3)
+    other = thesis(tmp_path).reached("joint", (1, 0, 1), seed=1)
+    assert other.outcomes["category"].metrics != again.outcomes["category"].metrics
+
+
+def test_an_outcome_of_other_settings_is_made_anew(tmp_path):
+    made = thesis(tmp_path, "category")
+    made.reached("single category", (1,))
+    made.settings = replace(made.settings, weight_decay=0.5)
+    made.reached("single category", (1,))
+    assert [p for p in (tmp_path / "smoke/runs").glob("06_single_category_1_0.*") if p.is_dir()], "not trained again"
+
+
+def test_rare_classes_do_not_count_in_the_macro_f1_of_ten(tmp_path):
+    made = thesis(tmp_path, "category", items=200)
+    found = made.reached("single category", (1,)).outcomes["category"].metrics
+    run = made.train("single category", (1,))
+    predicted, truth = predict(run.model, made.catalogues[0], "test", mirror=True).labels()["category"]
+    often = np.flatnonzero(np.bincount(truth) >= 10)
+    assert 0 < len(often) < len(set(truth))
+    wanted = f1_score(truth, predicted.index, labels=often, average="macro", zero_division=0)
+    assert found["macro_f1_of_10"] == pytest.approx(wanted) and found["macro_f1_of_10"] != found["macro_f1"]
