@@ -92,8 +92,9 @@ class Index(AbstractContextManager):
             parts.append({**found, "query": query + part.start, "rank": rank})
         found = {name: np.concatenate([np.asarray(part[name], kinds[name]) for part in parts]) for name in kinds}
         found["similarity"] = found["similarity"].clip(-1, 1)
-        texts = {name: pd.array(found[name], dtype="str") for name in ("id", *self.attributes)}
-        return pd.DataFrame({**found, **texts})
+        names, n = ("id", *self.attributes), len(found["id"])
+        texts = pd.array(np.concatenate([found[name] for name in names]), dtype="str")  # at once: it costs by the call
+        return pd.DataFrame({**found, **{name: texts[k * n : k * n + n] for k, name in enumerate(names)}})
 
     def _among(self, ids: list[str]) -> set[str]:
         return set().union(*(self._known(ids[part]) for part in blocks(len(ids) if len(self) else 0, IDS)))

@@ -70,11 +70,12 @@ class LanceIndex(Index):
         for name, values in wanted.items():
             search = search.where(self._column(self.columns[name]).isin(values))
         search = search.minimum_nprobes(2**31 if wanted else PROBES).maximum_nprobes(0)  # more if they have too few
-        found = search.select(["id", "_distance", *self.columns.values()]).to_arrow()
-        query = found["query_index"] if "query_index" in found.column_names else np.zeros(len(found), int)
-        order = np.lexsort((found["_distance"], query))
-        columns = {name: found[column].take(order).to_pylist() for name, column in {"id": "id", **self.columns}.items()}
-        return {"query": np.asarray(query)[order], "similarity": 1 - np.asarray(found["_distance"])[order], **columns}
+        # to_arrow() would ask the table for its schema three times
+        found = search.select(["id", "_distance", *self.columns.values()]).to_batches().read_all()
+        query = np.asarray(found["query_index"]) if "query_index" in found.column_names else np.zeros(len(found), int)
+        found = found.take(order := np.lexsort((found["_distance"], query)))
+        columns = {name: found[column].to_pylist() for name, column in {"id": "id", **self.columns}.items()}
+        return {"query": query[order], "similarity": 1 - np.asarray(found["_distance"]), **columns}
 
     def _rows(self, ids: list[str], vectors: np.ndarray | None, table: pd.DataFrame) -> pa.Table:
         columns = {"id": ids} | {self.columns[name]: pa.array(table[name], pa.string()) for name in table}
