@@ -155,8 +155,7 @@ def _fits(given: Tensor, own: Tensor) -> bool:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.pth`` or ``.safetensors`` file, freed of wrappers and prefixes. Raises as
-    ``load_weights``."""
+    """The tensors of a ``.pth`` or ``.safetensors`` file, without wrappers and prefixes. Raises as ``load_weights``."""
     if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
             state = load_file(path)

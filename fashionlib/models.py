@@ -41,8 +41,7 @@ class MultitaskModel(nn.Module):
     them. ``arithmetic`` is the precision and layout that it computes in, None until it is chosen (see ``settle``).
 
     Images go in as uint8 (B, H, W, 3) and are resized and normalised inside, so that nobody can prepare them wrongly.
-    Raises ``ValueError`` for an unknown backbone, for ``weights`` that do not fit, and for two evaluated tasks that
-    predict the same label."""
+    Raises ``ValueError`` for an unknown backbone, ``weights`` that do not fit, and two tasks that predict one label."""
 
     def __init__(
         self,

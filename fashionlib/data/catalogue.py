@@ -170,10 +170,10 @@ class Catalogue:
         copy.respelled |= {column: n for column, n in self.respelled.items() if column in copy.respelled}
         return copy
 
-    def fingerprint(self, columns: Sequence[str] | None = None) -> str:
-        """SHA-256 of images, their order, split, and labels: of all columns or of the given ones."""
+    def fingerprint(self, columns: Sequence[str] | None = None, images: str | None = None) -> str:
+        """SHA-256 of images (or what stands for them), their order, split, and labels: all columns or those given."""
         table = self.table if columns is None else self.table[["image", "split", *columns]]
-        return hashlib.sha256(self.image_fingerprint.encode() + table_bytes(table)).hexdigest()
+        return hashlib.sha256((images or self.image_fingerprint).encode() + table_bytes(table)).hexdigest()
 
     @cached_property
     def image_fingerprint(self) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,8 @@ class FolderImages:
 class ImageData:
     """A catalogue with its pixels: what ``fit`` and ``predict`` work on.
 
-    ``catalogue`` holds the rows whose image could be decoded; the others are in ``catalogue.rejected``. ``pixels`` are
-    uint8 (N, H, W, 3) or the file of such an array, and ``position`` (rows,) says where in it a row's are. ``folder``
-    is where they lie, if they do. A copy for another process has the path of a memory map, not the pixels."""
+    ``catalogue`` holds the rows whose image could be decoded, ``pixels`` are uint8 (N, H, W, 3) or the file of them,
+    ``position`` (rows,) says where in it a row's are, ``folder`` where they lie; another process gets their path."""
 
     def __init__(self, catalogue: Catalogue, pixels: np.ndarray | Path, position: np.ndarray, folder=None):
         self.pixels = np.load(pixels, mmap_mode="r") if isinstance(pixels, Path) else pixels
@@ -69,9 +69,18 @@ class ImageData:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     def fingerprint(self, columns: Sequence[str] | None = None) -> str:
-        """That of the catalogue (see there), of the images' size, and of the way they were decoded."""
-        whole = f"{self.catalogue.fingerprint(columns)} {self.size} {CACHE_VERSION}"
+        """That of the catalogue (see there), of the images' size, and of the way they were decoded. Files stand for
+        their pixels: a copy of them has other times of change."""
+        files = isinstance(getattr(self.catalogue.images, "images", self.catalogue.images), FolderImages)
+        whole = f"{self.catalogue.fingerprint(columns, self._content if files else None)} {self.size} {CACHE_VERSION}"
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    @cached_property
+    def _content(self) -> str:
+        digest = hashlib.sha256()
+        for start in range(0, len(self.position), 4096):
+            digest.update(self.pixels[self.position[start : start + 4096]])
+        return digest.hexdigest()
 
     def fetch(self, rows: np.ndarray) -> torch.Tensor:
         """The pixels of some rows: uint8 (B, H, W, 3)."""

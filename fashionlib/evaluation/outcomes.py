@@ -93,8 +93,7 @@ def _of_means(values: Mapping[str, np.ndarray], groups: np.ndarray, **others: fl
 
 def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path) -> dict[str, Outcome]:
     """What a finished run reaches on the test images of every task, each in the catalogue that has it. Predictions are
-    kept in ``run_dir`` (see ``predict_once``); thresholds of many-label tasks are chosen on validation images, if any.
-    """
+    kept in ``run_dir`` (see ``predict_once``); thresholds of many-label tasks come from validation images, if any."""
     result: dict[str, Outcome] = {}
     for part in data:
         tasks = [task for name, task in model.tasks.items() if name in part.catalogue.tasks and task.evaluated]

@@ -43,8 +43,7 @@ class Similarity(Task):
         return replace(self, items=found_classes(train[self.name]))
 
     def encode(self, table):
-        """An item number for each row (N,), int64; ``MISSING`` where the item is not known. Items that have a proxy
-        come first."""
+        """An item number for each row (N,), int64, those with a proxy first; ``MISSING`` where it is not known."""
         first = pd.Series(self.items, dtype=object)
         codes = pd.factorize(pd.concat([first, table[self.name].astype(object)], ignore_index=True))[0]
         return codes[len(first) :].astype(np.int64)

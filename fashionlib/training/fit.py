@@ -249,8 +249,7 @@ def train_epoch(
 
 
 def _fastest(model: MultitaskModel, batch: Batch, settings: Settings) -> Arithmetic:
-    """The arithmetic in which a training step takes the least time, measured on a copy, once for each kind of network
-    in a process."""
+    """The arithmetic in which a step takes the least time, measured on a copy, once a process for a kind of network."""
     device = batch.images.device
     kind = json.dumps([model.config, len(batch.images), settings.precision, settings.layout, str(device)])
     if kind in MEASURED:

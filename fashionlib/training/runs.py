@@ -24,8 +24,7 @@ from .settings import Settings, Stage
 
 
 class State:
-    """All that changes while training: tensors, and where the run stands. ``batch`` counts those of the epoch that is
-    begun, ``losses`` their sums."""
+    """All that changes while training: tensors, and where the run stands; ``batch`` and ``losses`` of a begun epoch."""
 
     PLAIN = ("stage", "stage_epoch", "epoch", "batch", "step", "seconds", "losses", "history")
     MODULES = ("model", "loss_weights", "average")

@@ -1,7 +1,6 @@
 """Where a result comes from: code, libraries, machine, data, trainings - as plain values for a manifest."""
 
 import dataclasses
-import hashlib
 import json
 import platform
 import subprocess
@@ -11,8 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from fashionlib import __version__
-from fashionlib.data.catalogue import table_bytes
-from fashionlib.data.images import FolderImages
 from fashionlib.machine.hardware import describe
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "pillow")
@@ -46,10 +43,7 @@ def data_facts(data) -> dict[str, object]:
     catalogue = data.catalogue
     counts = catalogue.table["split"].value_counts(sort=False).to_dict()
     columns = [name for name in catalogue.table.columns if name not in ("image", "split")]
-    fingerprint = data.fingerprint()
-    if isinstance(catalogue.images, FolderImages):  # which has times of change in it: another copy has others
-        fingerprint = hashlib.sha256(table_bytes(catalogue.table) + data.pixels[data.position].tobytes()).hexdigest()
-    content = {"name": catalogue.name, "fingerprint": fingerprint, "images": counts}
+    content = {"name": catalogue.name, "fingerprint": data.fingerprint(), "images": counts}
     return plain({**content, **catalogue.facts, "size": data.size, "columns": columns})
 
 
