@@ -155,7 +155,7 @@ class RunFolder:
             kept = f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}"
             names = (self.path.with_name(f"{kept}.{k}" if k else kept) for k in count())
             aside = next(name for name in names if not name.exists())
-            changes = "; ".join(_differences(old, self.record)) or "its record is damaged"
+            changes = "; ".join(differences(old, self.record)) or "its record is damaged"
             print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
             self.path.rename(aside)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _describe(data: ImageData, model: MultitaskModel) -> dict:
     return {**described, "images": catalogue.table["split"].value_counts().to_dict(), **catalogue.facts}
 
 
-def _differences(old: dict, new: dict) -> list[str]:
+def differences(old: dict, new: dict) -> list[str]:
     """What changed between two records, as ``settings.epochs: 3 -> 5``; at most five."""
     before, after = ((pd.json_normalize(values).to_dict("records") or [{}])[0] for values in (old, new))
     changed = [key for key, value in after.items() if before.get(key) != value]

@@ -48,9 +48,11 @@ def data_facts(data) -> dict[str, object]:
 
 
 def run_facts(run) -> dict[str, object]:
-    """What the manifest says of a finished training (a ``training.fit.Run``), wherever and whenever it ran."""
-    noted = json.loads((run.run_dir / "settings.json").read_text())
+    """What the manifest says of a finished training (a ``training.fit.Run``), wherever and whenever it ran; ``git`` is
+    None where ``Study.train`` did not note at which commit."""
+    noted, git = json.loads((run.run_dir / "settings.json").read_text()), run.run_dir / "git.json"
     took = {"seconds": round(run.seconds, 1), "epochs": len(run.history), "found": run.found}
+    took["git"] = json.loads(git.read_text()) if git.exists() else None
     return took | noted["arithmetic"] | {"machine": noted["machine"]}
 
 

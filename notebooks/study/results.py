@@ -83,8 +83,8 @@ class Results:
         self._facts |= plain(more)
 
     def finish(self) -> None:
-        """Enter this notebook into the manifest. Other notebooks' entries stay; what this one wrote in an earlier run
-        and not in this one is removed with its files, so that results are regenerated and never patched."""
+        """Enter this notebook into the manifest. Other notebooks' entries stay; tables and figures that this one wrote
+        in an earlier run and not in this one are removed, so that results are regenerated and never patched."""
         if not self.writes:
             return
         seconds = round(time.perf_counter() - self._started, 1)

@@ -17,6 +17,7 @@ from fashionlib import __version__
 from fashionlib.data.catalogue import Catalogue
 from fashionlib.data.images import ImageData, cache_images
 from fashionlib.evaluation.predict import sampling_units
+from fashionlib.machine.files import write_json
 from fashionlib.models import MultitaskModel, weights_sha256
 from fashionlib.shop.duplicates import choose_split
 from fashionlib.sources import open_catalogue
@@ -106,7 +107,10 @@ class Study:
         model = deepcopy(start) or self.model(tasks, settings.seed, data, **options)
         run = fit(model, data, settings, self.results.run_dir(name), stages)
         options |= {"start": weights_sha256(start)} if start else {}
-        self.note(name, run_facts(run), settings, stages, options)
+        if not run.found and self.results.writes:
+            write_json(run.run_dir / "git.json", git_state())
+        if name not in self._trained:
+            self.note(name, run_facts(run), settings, stages, options)
         return run
 
     def note(self, name: str, facts: dict, settings: Settings, stages, options: dict) -> None:

@@ -12,12 +12,13 @@ from fashionlib.training.runs import RunFolder
 from fashionlib.training.settings import Settings, Stage
 
 from .kept import Reached, keep, kept
-from .provenance import git_state, run_facts
+from .provenance import run_facts
 from .setup import Study
 from .tables import per_class_table
 
 LABELS, ALL = ("category", "attributes"), ("category", "attributes", "item")
 SINGLE = {"single category": "category", "single attributes": "attributes", "single retrieval": "item"}
+EDITION = 1  # raise it when what is measured of a network changes: outcomes that were kept are then measured anew
 TASKS = {**{name: (task,) for name, task in SINGLE.items()}, "joint": ALL, "staged": ALL, "joint in cycles": ALL}
 MAIN = {"category": "accuracy", "attributes": "map", "item": "recall_at_1"}  # the metric of each task
 
@@ -61,17 +62,17 @@ class Thesis:
         results, folder = self.study.results, self.study.results.run_dir(name)
         path = results.folder / "outcomes" / f"{folder.name}.npz"
         model = self.study.model(self.heads, seed, self.catalogues, **self.network)
-        key = RunFolder(folder, model, self.catalogues, *recipe.values()).fingerprint
-        if kept(path, key) is None:
+        record = {"edition": EDITION, **RunFolder(folder, model, self.catalogues, *recipe.values()).record}
+        reached = kept(path, record)
+        if reached is None:
             run = self.train(configuration, lengths, seed)
             found = outcomes_of(run.model, self.catalogues, run.run_dir)
             if "category" in TASKS[configuration]:
                 rows = per_class_table(predict_once(run.model, self.catalogues[0], "test", run.run_dir), "category")
                 found["category"].metrics["macro_f1_of_10"] = rows.query("n_test >= 10")["f1"].mean()
-            facts = {**run_facts(run), "found": True, "commit": git_state()["commit"]}
-            reached = Reached({task: found[task] for task in TASKS[configuration]}, run.history, facts)
-            run_once(lambda: keep(path, key, reached))
-        reached = kept(path, key)
+            made = Reached({task: found[task] for task in TASKS[configuration]}, run.history, run_facts(run))
+            run_once(lambda: keep(path, record, made))
+            reached = kept(path, record)
         self.study.note(name, reached.facts, *recipe.values(), self.network)
         results.add(f"outcomes/{path.name}")
         return reached

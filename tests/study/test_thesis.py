@@ -1,5 +1,6 @@
 """The configurations see the same images, and what a catalogue lacks is left out."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -72,12 +73,40 @@ def test_what_a_network_reached_is_kept_without_it(tmp_path):
     assert other.outcomes["category"].metrics != again.outcomes["category"].metrics
 
 
-def test_an_outcome_of_other_settings_is_made_anew(tmp_path):
-    made = thesis(tmp_path, "category")
+def test_an_outcome_of_other_settings_is_made_anew_and_the_old_one_set_aside(tmp_path, capsys):
+    made, outcomes = thesis(tmp_path, "category"), tmp_path / "smoke/outcomes"
     made.reached("single category", (1,))
+    first = (outcomes / "06_single_category_1_0.npz").read_bytes()
     made.settings = replace(made.settings, weight_decay=0.5)
     made.reached("single category", (1,))
-    assert [p for p in (tmp_path / "smoke/runs").glob("06_single_category_1_0.*") if p.is_dir()], "not trained again"
+    assert (
+        "06_single_category_1_0.npz is of another run (settings.weight_decay: 0.02 -> 0.5)" in capsys.readouterr().out
+    )
+    (aside,) = outcomes.glob("06_single_category_1_0.*.npz")
+    assert aside.read_bytes() == first and (outcomes / "06_single_category_1_0.npz").read_bytes() != first
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_damaged_outcome_is_named(tmp_path, content):
+    path = tmp_path / "smoke/outcomes/06_single_category_1_0.npz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="06_single_category_1_0.npz is damaged.*restore it with git, or remove it"):
+        thesis(tmp_path, "category").reached("single category", (1,))
+
+
+def test_where_and_when_an_outcome_was_made_stays_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("study.setup.git_state", lambda: {"commit": "c0ffee", "dirty": False})
+    first = thesis(tmp_path, "category").reached("single category", (1,))
+    assert first.facts["git"] == {"commit": "c0ffee", "dirty": False} and not first.facts["found"]
+    shutil.rmtree(tmp_path / "smoke/runs")
+    monkeypatch.setattr("study.setup.git_state", lambda: {"commit": "another", "dirty": True})
+    made = thesis(tmp_path, "category")
+    made.reached("single category", (1,))
+    made.train("single category", (1,))  # for its pictures
+    made.study.finish()
+    entry = json.loads((tmp_path / "smoke/manifest.json").read_text())["notebooks"]["06"]
+    assert entry["runs"]["06_single_category_1_0"]["git"]["commit"] == "c0ffee"
 
 
 def test_rare_classes_do_not_count_in_the_macro_f1_of_ten(tmp_path):
