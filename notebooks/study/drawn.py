@@ -1,8 +1,6 @@
-"""Drawn garments: a tiny catalogue for tests and the smoke profile, nothing to download.
-
-It has the columns and tasks of Fashion Product Images. Every label but the year can be seen: article type is the
-silhouette, gender its width and size, season the backdrop, usage the trimmings, brand the colour of the label sewn on,
-an attribute the cloth's pattern or a part of the shape."""
+"""Drawn garments: a tiny catalogue for tests and the smoke profile, with the columns and tasks of Fashion Product
+Images. Every label but the year can be seen: article type is the silhouette, gender its width and size, season the
+backdrop, usage the trimmings, brand the label sewn on, an attribute the cloth's pattern or a part of the shape."""
 
 import hashlib
 from collections.abc import Sequence

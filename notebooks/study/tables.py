@@ -148,10 +148,9 @@ def agreement(vectors: np.ndarray, table: pd.DataFrame, rows: np.ndarray, k: int
 
 
 def class_answers(tags: pd.DataFrame, true: pd.Series, types: pd.Series) -> pd.DataFrame:
-    """What article types say of coarser classes, by image: the class ``said``, how ``sure`` it is among them all, and
-    whether ``any_type``, the most probable article type, is of the class that is ``true``, and ``types_of_a_class``,
-    the class said, is it. A class is as probable as its types together. ``tags``: rows of ``Tagger.tag(top=...)``;
-    ``types``: the class of each article type that has one."""
+    """What article types (rows of ``Tagger.tag(top=...)``, and the class of each type that has one) say of coarser
+    classes, by image: the class ``said``, as probable as its types together, how ``sure`` it is among them all, and
+    whether ``any_type``, the most probable type, is of the ``true`` class, and ``types_of_a_class``, said, is it."""
     each = tags.explode(["top", "top_confidence"]).astype({"top_confidence": float})
     each = each.assign(kind=each["top"].map(types))
     p = each.pivot_table("top_confidence", "image", "kind", aggfunc="sum").loc[tags.index]

@@ -63,7 +63,7 @@ def figures() -> dict:
     tags = pd.DataFrame({"task": UGLY, "label": UGLY[::-1], "confidence": 0.5})
     pixels = shown.pixels
     reliability = {name: calibration_curve(RNG.random(99), RNG.random(99) > 0.5) for name in UGLY[:2]}
-    differences = once.rename(columns={"value": "difference", "row": "contrast"})
+    differences = once.rename(columns={"value": "difference", "row": "contrast"}).assign(verdict="higher")
     return {
         "class_balance": lambda: data.class_balance(shown.catalogue, ["kind", "many", "words"]),
         "catalogue_montage": lambda: data.catalogue_montage(shown, "kind", n=5),

@@ -66,29 +66,27 @@ def test_seeds_are_dots_beside_their_mean_of_three_digits():
     assert legend(figure) == ["mean", "a seed"] and mean_ap.get_xlim()[0] > 0
 
 
-def test_a_forest_is_in_percentage_points_and_marks_what_leaves_zero_out():
+def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
     rows = [
-        ("joint", "category", "accuracy", 0.012, 0.004, 0.02),
-        (LONG, "category", "accuracy", -0.03, -0.05, -0.01),
-        ("equal", "category", "accuracy", 0.0, -0.01, 0.01),
-        (LONG, "attributes", "map", 0.02, -0.01, 0.05),
+        ("joint", "category", "accuracy", 0.012, 0.004, 0.02, "not shown"),  # whatever the interval seems to say
+        (LONG, "category", "accuracy", -0.03, -0.05, -0.01, "lower"),
+        ("equal", "category", "accuracy", 0.0, -0.01, 0.01, "not inferior"),
+        (LONG, "attributes", "map", 0.02, -0.01, 0.05, "higher"),
     ]
-    table = pd.DataFrame(rows, columns="contrast task metric difference ci_low ci_high".split())
+    table = pd.DataFrame(rows, columns="contrast task metric difference ci_low ci_high verdict".split())
     figure = contrast_forest(table.assign(margin=0.01))
     category, attributes = figure.axes
-    assert points(category) == [(1.2, 0, ">"), (-3, 1, "<"), (0, 2, "o")]
+    assert points(category) == [(1.2, 0, "o"), (-3, 1, "<"), (0, 2, "s")] and points(attributes) == [(2, 1, ">")]
     assert intervals(category) == [[0.4, 2], [-5, -1], [-1, 1]] and intervals(attributes) == [[-1, 5]]
     zero, *marks = category.lines
     assert list(zero.get_xdata()) == [0, 0]
-    for mark, colour in zip(marks, (BLUE, VERMILION, GREY), strict=True):
+    for mark, colour in zip(marks, (GREY, VERMILION, BLUE), strict=True):
         assert same_color(mark.get_color(), colour)
-    assert [same_color(mark.get_markerfacecolor(), "white") for mark in marks] == [False, False, True]
+    assert [same_color(mark.get_markerfacecolor(), "white") for mark in marks] == [True, False, False]
     assert said(category) == ["+1.2", "−3.0", "+0.0"] and said(attributes) == ["–", "+2.0", "–"]
     (band,) = category.patches
     assert (band.get_x(), band.get_width()) == (-1, 2)
-    assert len(legend(figure)) == 4 and len(legend(contrast_forest(table))) == 3
-    adjusted = contrast_forest(table.assign(p_holm=[0.2, 0.01, 1.0, 0.5])).axes[0]  # several were tested
-    assert [kind for *_, kind in points(adjusted)] == ["o", "<", "o"]
+    assert legend(figure) == ["not shown", "lower", "not inferior", "higher", "within the margin"]
 
 
 def test_published_figures_are_sorted_and_ours_stand_out_with_captions_whole():

@@ -14,8 +14,8 @@ from .panels import legend_above, number_beside, row_panels, small_note
 from .style import BLACK, BLUE, GREY, LIGHT, SMALL, TEXT_WIDTH, VERMILION, look_of, styled, words
 
 OWN_SCALE = "each panel has its own scale, which need not start at zero"
-HIGHER = {"color": BLUE, "marker": ">", "markersize": 5}
-LOWER = {"color": VERMILION, "marker": "<", "markersize": 5}
+LOOKS = {"higher": (BLUE, ">"), "not inferior": (BLUE, "s"), "lower": (VERMILION, "<"), "inferior": (VERMILION, "s")}
+VERDICTS = {name: {"color": colour, "marker": mark, "markersize": 5} for name, (colour, mark) in LOOKS.items()}
 NEITHER = {"color": GREY, "marker": "o", "markersize": 5, "markerfacecolor": "white"}
 OURS = {"color": VERMILION, "marker": "D", "linestyle": "none", "markersize": 5.5}
 PUBLISHED = {"color": BLUE, "marker": "o", "linestyle": "none", "markersize": 4.5}
@@ -64,32 +64,29 @@ def seed_dots(
 
 @styled
 def contrast_forest(table: pd.DataFrame) -> Figure:
-    """Differences in percentage points with their 95% intervals, a panel for each task. A mark is filled where the
-    interval leaves zero out and, if known, the adjusted p is below 0.05; a grey band is the margin within which a
-    difference does not matter. ``table`` has the columns contrast, task, metric, difference, ci_low, ci_high, and where
-    known margin and p_holm; one metric for each task."""
+    """Differences in percentage points with their 95% intervals, a panel for each task; a mark says the verdict. A grey
+    band is the margin within which a difference does not matter. ``table`` has the columns contrast, task, metric,
+    difference, ci_low, ci_high, verdict, and where known margin; one metric for each task."""
     rows, tasks = list(dict.fromkeys(table["contrast"])), list(dict.fromkeys(table["task"]))
     figure, axes_of = row_panels(rows, len(tasks))
     for axes, task in zip(axes_of, tasks, strict=True):
-        part = table[table["task"] == task]
+        part = table[table["task"] == task].set_index("contrast")
         axes.set_title(f"{task}\n{_metric(part)}")
         axes.axvline(0, color=GREY, linewidth=0.8)
         if "margin" in part:
             axes.axvspan(*(100 * part["margin"].max() * np.array([-1, 1])), color=LIGHT, alpha=0.6, zorder=0)
-        part = part.assign(sure=part.get("p_holm", pd.Series(0.0, part.index)) < 0.05).set_index("contrast")
-        points = 100 * part[["difference", "ci_low", "ci_high", "sure"]].reindex(rows).astype(float)
-        for k, (middle, low, high, sure) in enumerate(points.itertuples(index=False)):
-            look = NEITHER if not sure else HIGHER if low > 0 else LOWER if high < 0 else NEITHER
+        points = 100 * part[["difference", "ci_low", "ci_high"]].reindex(rows)
+        for k, (name, middle, low, high) in enumerate(points.itertuples()):
+            look = VERDICTS.get(part["verdict"].get(name), NEITHER)
             axes.hlines(k, low, high, color=look["color"], linewidth=1.2, zorder=2)
             axes.plot(middle, k, zorder=3, **look)
             number_beside(axes, k, "–" if np.isnan(middle) else f"{middle:+.1f}".replace("-", "−"))
-    marks = {"higher": HIGHER, "no significant difference": NEITHER, "lower": LOWER}
-    handles = [Line2D([], [], label=label, **look) for label, look in marks.items()]
+    marks = {verdict: VERDICTS.get(verdict, NEITHER) for verdict in table["verdict"].unique()}
+    handles = [Line2D([], [], label=verdict, **look) for verdict, look in marks.items()]
     if "margin" in table:
         handles.append(Patch(color=LIGHT, alpha=0.6, label="within the margin"))
     legend_above(figure, handles)
-    adjusted = "; filled where the adjusted p is below 0.05, too" if "p_holm" in table else ""
-    small_note(figure, f"difference in percentage points, with 95% interval; each panel has its own scale{adjusted}")
+    small_note(figure, "difference in percentage points, with 95% interval; each panel has its own scale")
     return figure
 
 

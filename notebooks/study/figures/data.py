@@ -111,9 +111,9 @@ def planted_curve(suspects: pd.DataFrame, planted: pd.DataFrame) -> Figure:
 
 @styled
 def duplicate_groups(data: ImageData, groups: pd.DataFrame, n: int = 6, images: int = 6) -> Figure:
-    """The first n groups of near-duplicates whose labels contradict each other (of ``cleaning.duplicate_table``), a
-    row each, with at most ``images`` of each group: below an image its classes of the labels that conflict, the first
-    four of them, in the order in which they are named beside the row. Raises ``ValueError`` if no group conflicts."""
+    """The first n groups of near-duplicates whose labels contradict each other (of ``duplicate_table``), a row each,
+    with at most ``images`` of each group: below an image its classes of the first four labels that conflict, in the
+    order in which they are named beside the row. Raises ``ValueError`` if no group conflicts."""
     conflicting = groups[groups["conflicts"] != ""]
     shown = [part for _, part in conflicting.groupby("group")][:n]
     if not shown:

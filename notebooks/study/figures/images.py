@@ -127,9 +127,9 @@ def attribute_montage(
     data: ImageData, predictions: Predictions, task: str, classes: Sequence[str], n: int = 8
 ) -> Figure:
     """For each of some classes of a many-label task the n images of ``predictions.rows`` with the highest probability,
-    the highest first: a tick where the class is among the image's labels, a cross where it is not, a question mark
-    where nobody knows. Beside a row: the class, its average precision and how many of the images have it. Raises
-    ``ValueError`` for a class that the task does not have."""
+    the highest first: a tick where the class is among the image's labels, a cross where it is not, ? where nobody
+    knows. Beside a row: the class, its average precision, how many images have it. ``ValueError`` for a strange class.
+    """
     known, groups = predictions.tasks[task].labels[task], predictions.tasks[task].groups
     if missing := [name for name in classes if name not in known]:
         raise ValueError(f"attribute_montage: {missing[0]!r} is not among the {len(known)} classes of {task!r}")

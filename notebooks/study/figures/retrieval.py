@@ -23,11 +23,9 @@ def retrieval_montage(
     data: ImageData, query_rows: np.ndarray, gallery_rows: np.ndarray, ranking: Ranking, n: int = 8, k: int = 6, seed=0
 ) -> Figure:
     """n queries, each in a row with its k nearest gallery images: those of the same item are framed green and marked
-    with a tick, the others vermilion with a cross.
-
-    The queries are drawn by seed, not chosen: half of them where the nearest image is a match, half where it is not;
-    where one kind has too few, the other fills up. ``query_rows`` and ``gallery_rows`` are the row numbers of the
-    images that ``ranking`` was made of."""
+    with a tick, the others vermilion with a cross. The queries are drawn by seed, half of them where the nearest image
+    is a match, half where it is not; where one kind has too few, the other fills up. ``query_rows`` and
+    ``gallery_rows`` are the row numbers of the images that ``ranking`` was made of."""
     right = ranking.first_match_rank == 1
     rng = np.random.default_rng(seed)
     good, bad = (rng.permutation(np.flatnonzero(kind)) for kind in (right, ~right))

@@ -21,7 +21,6 @@ def curves(
     """Columns y over x, a line for each ``hue`` and, if given, panels for each ``panel``, whose scales are their own.
     Rows of one panel, hue and x are seeds: the line is their mean, a band reaches from the lowest to the highest; or
     the band is from ``ci_low`` to ``ci_high``, where the table has them.
-
     With ``name``, a column, the points are joined in the order of the table and named by it: a trade-off of two
     metrics over a loss weight. ``log`` makes x logarithmic."""
     order = list(dict.fromkeys(table[hue]))  # before a line that has no value is gone from it

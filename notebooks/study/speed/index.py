@@ -16,15 +16,11 @@ def measure(
     vectors: np.ndarray, table: pd.DataFrame, sizes: Sequence[int], queries: np.ndarray, where: Mapping, k: int = 10
 ) -> pd.DataFrame:
     """A row for each size and engine, ``exact`` (in memory) and ``lancedb`` (in a temporary folder), filled with the
-    first so many vectors (N, D) and rows of their attributes.
-
-    - ``engine``, ``items``; ``insert_seconds`` to insert them all.
-    - ``query_ms``, ``filtered_query_ms``: median over the queries (Q, D), asked one by one, without and with ``where``.
-    - ``recall``, ``filtered_recall``: share of the k nearest by exact search that the engine finds, of its cosine or
-      better, so that ties do not count against it. NaN where nothing passes the filter.
-    - ``disk_mb``: megabytes (10**6 bytes); NaN in memory.
-
-    Raises ``ValueError`` for a size that there are not enough vectors for."""
+    first so many vectors (N, D) and rows of their attributes: ``engine``, ``items``, ``insert_seconds`` of them all;
+    ``query_ms``, ``filtered_query_ms``: median over the queries (Q, D), asked one by one, without and with ``where``;
+    ``recall``, ``filtered_recall``: share of the k nearest by exact search that the engine finds, or as near ones, NaN
+    where nothing passes the filter; ``disk_mb``: megabytes (10**6 bytes), NaN in memory. Raises ``ValueError`` for a
+    size that there are not enough vectors for."""
     if bad := [size for size in sizes if not 1 <= size <= len(vectors)]:
         raise ValueError(f"size {bad[0]:,} of {len(vectors):,} vectors; give sizes from 1 to their number")
     rows = []

@@ -34,7 +34,7 @@ def throughput(
     """Columns what, images_per_second, ratio_to_bare; each the median of ``repeats`` turns of ``steps`` batches (fewer,
     if there are not as many training images).
 
-    - ``bare_step``: forward, losses, backward and optimiser on a batch in memory, in the arithmetic that ``fit`` takes.
+    - ``bare_step``: all that learns, on a batch in memory, in the arithmetic that ``fit`` takes.
     - ``fit``: the second epoch of ``fit``, with loading, augmentation and weight average. Ratio to ``bare_step``.
     - ``plain_recipe``: what most repositories do: Pillow and albumentations, image by image, in a DataLoader with two
       workers, from JPEG bytes in memory, the step in float32 and the usual layout. Ratio to ``bare_step``.
