@@ -23,7 +23,8 @@ Usage: ./run_all.sh [profile] [options]      run the notebooks in order (profile
 
 Options:
   --only 07     only this notebook; may be repeated, or a list: --only 01,07
-  --fresh       forget finished runs: first removes runs, outcomes and manifest of results/<profile>, with --only 07*
+  --fresh       forget finished runs: first removes runs/, outcomes/ and the manifest of the profile; with --only 07
+                just runs/07* and outcomes/07*
   --data DIR    where the datasets are (else $FASHION_DATA, else data/)
   --test        ruff and pytest; all that follows is passed on to pytest
   --help        this text

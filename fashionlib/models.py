@@ -41,7 +41,7 @@ class MultitaskModel(nn.Module):
     them. ``arithmetic`` is the precision and layout that it computes in, None until it is chosen (see ``settle``).
 
     Images go in as uint8 (B, H, W, 3) and are resized and normalised inside, so that nobody can prepare them wrongly.
-    Raises ``ValueError`` for an unknown backbone, ``weights`` that do not fit, and two tasks that predict one label."""
+    Raises ``ValueError`` for an unknown backbone, ``weights`` that do not fit, two evaluated tasks of one label."""
 
     def __init__(
         self,

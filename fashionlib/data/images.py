@@ -50,8 +50,8 @@ class FolderImages:
 class ImageData:
     """A catalogue with its pixels: what ``fit`` and ``predict`` work on.
 
-    ``catalogue`` holds the rows whose image could be decoded, ``pixels`` are uint8 (N, H, W, 3) or the file of them,
-    ``position`` (rows,) says where in it a row's are, ``folder`` where they lie; another process gets their path."""
+    ``catalogue`` holds the rows whose image could be decoded (the others are its ``rejected``), ``pixels`` is uint8
+    (N, H, W, 3) or its file, ``position`` (rows,) says where in it a row's are, ``folder`` where it lies, if any."""
 
     def __init__(self, catalogue: Catalogue, pixels: np.ndarray | Path, position: np.ndarray, folder=None):
         self.pixels = np.load(pixels, mmap_mode="r") if isinstance(pixels, Path) else pixels
@@ -69,9 +69,9 @@ class ImageData:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     def fingerprint(self, columns: Sequence[str] | None = None) -> str:
-        """That of the catalogue (see there), of the images' size, and of the way they were decoded. Files stand for
-        their pixels: a copy of them has other times of change."""
-        files = isinstance(getattr(self.catalogue.images, "images", self.catalogue.images), FolderImages)
+        """That of the catalogue (see there), of the images' size, and of the way they were decoded. Files are known by
+        their pixels, for a copy has other times of change."""
+        files = isinstance(getattr(self.catalogue.images, "images", self.catalogue.images), FolderImages)  # or crops
         whole = f"{self.catalogue.fingerprint(columns, self._content if files else None)} {self.size} {CACHE_VERSION}"
         return hashlib.sha256(whole.encode()).hexdigest()
 

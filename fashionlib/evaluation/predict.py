@@ -69,7 +69,7 @@ def joint_metrics(*predictions: Predictions) -> dict[str, dict[str, float]]:
 
 
 def sampling_units(table: pd.DataFrame) -> np.ndarray:
-    """What a bootstrap resamples (N,): the images of an item together, for they are alike, one of no item alone."""
+    """What a bootstrap resamples (N,): images of an item, easy or hard together, and an image of no item alone."""
     alone = np.arange(len(table))
     items = pd.factorize(table["item"])[0] if "item" in table else np.full(len(table), -1)
     return np.where(items < 0, len(table) + alone, items)

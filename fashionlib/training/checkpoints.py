@@ -16,7 +16,7 @@ FORMAT = "fashionlib model 2"
 def save_model(
     model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None, half: bool = False
 ) -> Path:
-    """Write ``model.pth``: weights (``half`` precision), label spaces, preprocessing, temperatures, settings, facts."""
+    """Write ``model.pth``: weights (``half``: float16), label spaces, preprocessing, temperatures, settings, facts."""
     path, weights = Path(path), {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     if half:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}

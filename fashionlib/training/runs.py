@@ -24,7 +24,7 @@ from .settings import Settings, Stage
 
 
 class State:
-    """All that changes while training: tensors, and where the run stands; ``batch`` and ``losses`` of a begun epoch."""
+    """All that changes while training: tensors, where it stands (``batch``: done in the epoch, ``losses``: sums)."""
 
     PLAIN = ("stage", "stage_epoch", "epoch", "batch", "step", "seconds", "losses", "history")
     MODULES = ("model", "loss_weights", "average")

@@ -118,8 +118,8 @@ def read_value(text: str, default: object) -> object:
     if isinstance(default, str):
         return text
     try:
-        value = yaml.safe_load(text)
-        return float(value) if re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", str(value)) else value  # 1e-3 is text to YAML
+        is_power = re.fullmatch(r"[-+]?\d+\.?\d*[eE][-+]?\d+", text)  # 1e-3, which is text to YAML
+        return float(text) if is_power else yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ProfileError(f"{text} is not YAML: {error}") from None
 
