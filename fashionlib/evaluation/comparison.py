@@ -2,7 +2,7 @@
 
 The test images are resampled, the same ones for all that is compared, and crossed with them the seeds of each
 configuration (the pigeonhole bootstrap of Owen, 2007), n - 1 of n of them, with which the variance of their mean is not
-too small (Rao and Wu, 1988). Over two or three seeds an interval is still too narrow; with one it is of images alone."""
+too small (Rao and Wu, 1988). With two or three seeds intervals are still too narrow; with one they leave seeds out."""
 
 from collections.abc import Mapping, Sequence
 
