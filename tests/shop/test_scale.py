@@ -26,7 +26,14 @@ def runtime():
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
     options = {} if address else {"num_cpus": 2, "include_dashboard": False}
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+    for patience in (2, 1, 0):
+        try:
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+            break
+        except Exception:  # it waits half a minute for itself, which a busy machine may need longer than
+            ray.shutdown()
+            if not patience:
+                raise
     yield
     ray.shutdown()
 
