@@ -33,7 +33,7 @@ def as_text(values: Iterable) -> pd.Series:
             values = values.to_numpy(zero_copy_only=False) if str(values.type) == "float" else values.to_pylist()
         values = pd.Series(values if isinstance(values, np.ndarray) else pd.Series(list(values), dtype=object))
     if values.dtype in (np.float16, np.float32):  # as a Python number, 0.1 would be 0.10000000149
-        values = values.astype(str)
+        values = pd.Series([*values.to_numpy()], values.index, object, values.name)
     return pd.Series([_meaning(value) for value in values], values.index, object, values.name)
 
 
@@ -46,9 +46,9 @@ def plain(text: str) -> str:
     return WHOLE.sub(r"\1\2", " ".join(text.split()))
 
 
-def parts(text: str, separator: str = ";") -> list[str]:
-    """The distinct texts between separators, each as ``plain`` makes it, without empty ones; ``"? a"`` is ``"?a"``."""
-    found = (plain(part) for part in text.split(separator))
+def parts(text: str) -> list[str]:
+    """The distinct texts between semicolons, each as ``plain`` makes it, without empty ones; ``"? a"`` is ``"?a"``."""
+    found = (plain(part) for part in text.split(";"))
     return [*dict.fromkeys("?" + plain(part[1:]) if part[0] == "?" else part for part in found if part)]
 
 
@@ -69,10 +69,9 @@ def _meaning(value) -> str | None:
         if hasattr(value, "detach"):  # by way of NumPy, whose 0.1 of 32 bits is written 0.1
             value = value.detach().cpu().reshape(()).numpy()[()] if value.numel() == 1 else value.tolist()
         if isinstance(value, bytes) or not pd.api.types.is_scalar(value):
-            shown = f"{value!r:.60}"
-            raise ValueError(f"a cell holds {shown}, which is no text, number or date; join lists with ';'")
+            raise ValueError(f"a cell holds {value!r:.60}, which is no text, number or date; join lists with ';'")
         if pd.isna(value):
             return None
-        value = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        value = str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
     text = plain(value)
     return None if text in ("", "?") else text

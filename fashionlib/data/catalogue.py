@@ -61,7 +61,7 @@ class Catalogue:
         except ValueError as error:
             raise CatalogueError(f"{self.name}: column {column!r}: {error}") from None
         if multi:  # where empty text says that none applies
-            read = ["" if cell == "" else of and ";".join(parts(of)) for cell, of in zip(given, text, strict=True)]
+            read = ["" if str(cell) == "" else of and ";".join(parts(of)) for cell, of in zip(given, text, strict=True)]
             text = pd.Series(read, text.index, object)
         if text.equals(given):
             return 0
@@ -153,13 +153,13 @@ class Catalogue:
     def with_labels(self, column: str, rows: Sequence[int], values, **facts) -> "Catalogue":
         """The same images with other values of a column in some rows; classes are learned again."""
         table = self.table.assign(**{column: self.column(column).copy()})
-        table.loc[self.rows(rows), column] = values
+        table.loc[self.rows(rows), column] = values.to_numpy() if isinstance(values, pd.Series) else values
         return self._copy(table, facts={**self.facts, **facts})
 
     def without(self, rows: Sequence[int], reasons: Sequence[str], source: str) -> "Catalogue":
         """A copy without some rows, which are listed with their reasons in ``rejected``."""
         rows = self.rows(rows)
-        gone = self.table.loc[rows].assign(source=source, row=rows, reason=reasons)[list(REJECTED)]
+        gone = self.table.loc[rows].assign(source=source, row=rows, reason=list(reasons))[list(REJECTED)]
         rejected = pd.concat([self.rejected, gone], ignore_index=True) if len(self.rejected) else gone
         return self._copy(self.table.drop(index=rows), rejected=rejected)
 
@@ -199,6 +199,6 @@ class Catalogue:
 
 def table_bytes(table: pd.DataFrame) -> bytes:
     """The table as CSV, and which cells are empty text: CSV writes a missing value the same way."""
-    rows, columns = np.nonzero((table == "").to_numpy())
+    rows, columns = np.nonzero((table.astype(object) == "").to_numpy())
     empty = "".join(f"{row} {table.columns[column]}\n" for row, column in zip(rows, columns, strict=True))
     return (table.to_csv(index=False) + empty).encode(errors="surrogateescape")

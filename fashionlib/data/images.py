@@ -36,7 +36,7 @@ class FolderImages:
         named = all_files(self.root) if self.locations is None else ((n, self.root / n) for n in sorted(self.locations))
         digest = hashlib.sha256()
         for name, path in named:
-            stat = path.lstat() if isinstance(path, Path) and os.path.lexists(path) else None
+            stat = path.stat() if isinstance(path, Path) and os.path.exists(path) else None
             digest.update(f"{printable(name)} {stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
         return digest.hexdigest()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ..cells import as_text
 from ..data.images import ImageData
 from ..machine.files import write_atomically
 from ..machine.processes import is_main_process, run_once
@@ -70,9 +71,8 @@ def joint_metrics(*predictions: Predictions) -> dict[str, dict[str, float]]:
 
 def sampling_units(table: pd.DataFrame) -> np.ndarray:
     """What a bootstrap resamples (N,): images of an item, easy or hard together, and an image of no item alone."""
-    alone = np.arange(len(table))
-    items = pd.factorize(table["item"])[0] if "item" in table else np.full(len(table), -1)
-    return np.where(items < 0, len(table) + alone, items)
+    items = pd.factorize(as_text(table["item"]))[0] if "item" in table else np.full(len(table), -1)
+    return np.where(items < 0, len(table) + np.arange(len(table)), items)
 
 
 def predict(

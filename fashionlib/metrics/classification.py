@@ -7,13 +7,12 @@ import pandas as pd
 def in_top_k(probabilities: np.ndarray, truth: np.ndarray, k: int) -> np.ndarray:
     """Whether the true class is among the k most probable ones (N,); probabilities (N, C), truth (N,)."""
     k = min(k, probabilities.shape[1])
-    best = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
-    return (best == truth[:, None]).any(1)
+    return (np.argpartition(-probabilities, k - 1, axis=1)[:, :k] == truth[:, None]).any(1)
 
 
 def classification_scores(probabilities: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Accuracy, macro-F1 (mean over the classes that occur in truth or prediction) and top-3 accuracy; truth (N,) holds
-    class numbers, or a negative one for a class that cannot be predicted. NaN without a row."""
+    class numbers, or one negative number for all classes that cannot be predicted. NaN without a row."""
     from sklearn.metrics import f1_score
 
     if len(truth) == 0:

@@ -37,8 +37,7 @@ def open_inshop(root: str | Path, *, crop: bool = True, seed: int = 42) -> Catal
         rows = read_list(find_file(folder, *BOXES), "image_name clothes_type pose_type x_1 y_1 x_2 y_2")
         boxes = rows.integers(3)[rows.order(file)]
     source, table, rejected = present_images(NAME, folder, table, boxes)
-    queries = table["item"][table["split"] == "query"]
-    alone = int((~queries.isin(table["item"][table["split"] == "gallery"])).sum())
+    alone = int((~table["item"][table["split"] == "query"].isin(table["item"][table["split"] == "gallery"])).sum())
     tasks = [Similarity("item"), SingleLabel("category"), SingleLabel("gender")]
     facts = {"split": "official", "split_seed": seed, "crop": crop, "queries_without_match": alone}
     return Catalogue(table, tasks, source, NAME, rejected, facts)

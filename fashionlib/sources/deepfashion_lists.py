@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..cells import plain
 from ..data.catalogue import CatalogueError
 
 LIMIT = 1_000_000  # of any number, a box's corner among them
@@ -103,8 +104,7 @@ def read_names(path: Path, header: str, types: Mapping[str, str]) -> tuple[tuple
     said = check_head(path, text, header)
     names, meaning = [], []
     for line, row in enumerate(text.split("\n")[2:], start=3):
-        name, kind = [*row.rsplit(None, 1), "", ""][:2]
-        name = name.strip()
+        name, kind = map(plain, [*row.rsplit(None, 1), "", ""][:2])
         if not kind:
             raise CatalogueError(f"{path} line {line}: {1 if name else 0} fields instead of 2: {_short(row)}")
         if kind not in types:

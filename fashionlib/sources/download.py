@@ -96,12 +96,11 @@ def _is_whole(file: Path) -> bool:
 def _advice(name: str, folder: Path, error: Exception | str) -> str:
     while isinstance(error, BaseException) and error.__cause__:  # the client's own words are about its cache
         error = error.__cause__
-    reason = str(error).strip().splitlines() or [type(error).__name__]
     return (
         f"could not fetch {name}\n"
         f"  from    the dataset {REPOSITORY} on the Hugging Face hub, revision {REVISION}\n"
         f"  into    {folder}\n"
-        f"  because {reason[0]}\n"
+        f"  because {(str(error).strip().splitlines() or [type(error).__name__])[0]}\n"
         f"Run the command again, or get the data by hand: download and unpack {BY_HAND}\n"
         f"so that {folder} holds styles.csv and images/."
     )

@@ -47,8 +47,7 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
     if split not in ("random", "grouped"):
         raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     folder = _find(Path(root))
-    read = _read_parquet if list(folder.glob("data/train-*.parquet")) else _read_kaggle
-    table, images, rejected = read(folder)
+    table, images, rejected = (_read_parquet if any(folder.glob("data/train-*.parquet")) else _read_kaggle)(folder)
     for column in (*SEVEN, "year", "productDisplayName"):
         table[column] = as_text(table[column]).replace("NA", None)
     table["item"] = product_lines(table)

@@ -88,8 +88,7 @@ def split_name(text: str) -> str:
 def fault(folder: Path, location: str, path: str) -> str | None:
     """Why a path cannot be used, whose place in a folder is ``location``."""
     if not stays_inside(folder, location):
-        kind = "link" if (folder / location).is_symlink() else "path"
-        return f"the {kind} {path!r} leaves the folder {folder}"
+        return f"the {'link' if (folder / location).is_symlink() else 'path'} {path!r} leaves the folder {folder}"
     return None if os.path.isfile(folder / location) else f"no file {path!r} in {folder}"
 
 
@@ -128,9 +127,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:
         header = [plain(name) for name in next(filter(None, reader), [])]  # no blank lines
         rows = {number: fields for number, fields in enumerate(reader, start=reader.line_num + 1) if fields}
     except csv.Error as error:
-        raise CatalogueError(
-            f"{path}: not a CSV at or before line {reader.line_num} ({error}); a lone quote?"
-        ) from None
+        raise CatalogueError(f"{path}: no CSV at or before line {reader.line_num} ({error}); a lone quote?") from None
     if (n := len(header)) < 2:
         found = f"one column, {header[0]!r}" if header else "empty"
         raise CatalogueError(f"{path}: {found}; a CSV has commas between its columns, and needs an image and a label")
@@ -164,8 +161,8 @@ def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
                 path = other
         location = path and os.path.relpath(root / path, root).replace(os.sep, "/")
         reason = fault(root, location, path) if path else "names no image"
-        if not reason and seen.setdefault(location, row) != row:
-            reason = f"names {path!r} again, which row {seen[location]} had before"
+        if not reason and (before := seen.setdefault(os.path.realpath(root / path), row)) != row:
+            reason = f"names {path!r} again, which row {before} had before"
         found.append((location, reason))
     return pd.DataFrame(found, paths.index, ["image", "reason"], dtype=object)
 
@@ -178,12 +175,13 @@ def _check_columns(path: Path, table: pd.DataFrame, named: dict, nested: dict) -
         raise CatalogueError(f"{path}: two columns are called {twice[0]!r}; rename one")
     for target, names in named.items():
         for column in [names] if isinstance(names, str) else names or ():
+            if column == "item" and target not in ("item", "image"):
+                raise CatalogueError(f"{path}: the column 'item' says which product it is, not its {target}; rename it")
             if column in nested:
                 advice = "join lists with ';', write photos to files and name these"
                 raise CatalogueError(f"{path}: column {column!r}, which {target}= names, is {nested[column]}; {advice}")
             if column not in table:
-                there = ", ".join(table)
-                raise CatalogueError(f"{path}: no column {column!r}, which {target}= names; the table has {there}")
+                raise CatalogueError(f"{path}: no column {column!r}, which {target}= names; it has {', '.join(table)}")
             if target == "labels" and not column.isidentifier():
                 raise CatalogueError(f"{path}: column {column!r} cannot name a task; rename it: letters, digits and _")
         if target in table and target not in ("labels", names) and (names or target == "split"):
@@ -199,7 +197,8 @@ def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str,
         if separator != ";" and (wrong := texts[texts.str.contains(";", na=False)]).any():
             where = f"{path}: row {wrong.index[0]}"
             raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
-        said = [["?"] if text is None else parts(text, separator) for text in texts]
+        texts = as_text(table[name].map(lambda cell: cell.replace(separator, ";") if isinstance(cell, str) else cell))
+        said = [["?"] if text is None else parts(text) for text in texts]
         named_so = [[f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in row if p != "?"] for row in said]
         unknown = sorted({f"?{label.removeprefix('?')}" for row in named_so for label in row})
         rows = zip(named_so, said, strict=True)

@@ -131,6 +131,9 @@ def test_a_misspelt_column_is_named_with_those_that_are_there():
             ask()
     assert shop.with_labels("colour", [0, 4], ["blue", "pink"]).table["colour"].tolist()[::4] == ["blue", "pink"]
     assert shop.column("colour").tolist()[::4] == ["red", "green"]
+    named = pd.Series(["blue", "pink"], index=[4, 0])  # its order counts, not its index
+    assert shop.with_labels("colour", [0, 4], named).table["colour"].tolist()[::4] == ["blue", "pink"]
+    assert shop.without([0, 4], named, "here").rejected["reason"].tolist() == ["blue", "pink"]
 
 
 def test_an_empty_split_is_named_only_when_it_is_asked_for():
@@ -138,6 +141,13 @@ def test_an_empty_split_is_named_only_when_it_is_asked_for():
     assert shop.rows("val").tolist() == [5]
     with pytest.raises(CatalogueError, match=all_of("split 'test' is empty", "train", "val")):
         shop.rows("test")
+
+
+def test_missing_values_of_pandas_own_are_missing():
+    whole = catalogue()
+    other = Catalogue(table().convert_dtypes(), [*whole.tasks.values()], NoImages(), "shop")
+    assert other.table["words"].tolist() == whole.table["words"].tolist()
+    assert other.fingerprint() == whole.fingerprint()
 
 
 def test_selecting_an_unknown_task_or_one_with_nothing_to_learn():

@@ -143,6 +143,14 @@ def test_the_fingerprint_of_a_folder_follows_names_sizes_and_times(tmp_path):
     expect_new()
     (root / "new.jpg").write_bytes(b"")
     expect_new()
+    (root / "link.jpg").symlink_to(root / "new.jpg")
+    expect_new()
+    touch(root / "new.jpg", b"a photo that two names lead to")
+    seen.add(FolderImages(root, ["link.jpg"]).fingerprint)
+    touch(root / "new.jpg", b"A photo that two names lead to")
+    assert FolderImages(root, ["link.jpg"]).fingerprint not in seen
+    (root / "link.jpg").unlink()
+    expect_new()
     os.rename(root, tmp_path / "elsewhere")  # the same photos in another place
     (tmp_path / "elsewhere" / ".DS_Store").write_bytes(b"what a desktop leaves behind")
     assert FolderImages(tmp_path / "elsewhere").fingerprint in seen

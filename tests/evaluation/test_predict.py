@@ -50,7 +50,7 @@ def test_targets_and_groups_are_those_of_the_rows(trained):
 
 
 def test_images_of_an_item_are_drawn_together_and_others_alone():
-    table = tiny_table().iloc[:6].assign(item=["a", None, "b", "a", None, "a"])
+    table = tiny_table().iloc[:6].assign(item=["a", None, "b", "a", "", "a"])  # "": as a table that was read has it
     units = sampling_units(table)
     assert len(set(units[[0, 3, 5]])) == 1 and len(set(units)) == 4
     assert len(set(sampling_units(table.drop(columns="item")))) == 6

@@ -85,6 +85,9 @@ def test_one_column_of_attributes_stays_as_it_is(shop):
     bars = shop([row.replace(";", "|") for row in rows], "image,tags,split", "bars.csv")
     options = {"images": "photos", "attributes": "tags", "split": "split"}
     assert open_catalogue(bars, **options, separator="|").table["attributes"].tolist() == expected
+    frame = pd.DataFrame({"image": PHOTOS, "tags": [cell.replace(";", "\n") for cell in cells], "split": "train"})
+    frame.to_parquet(lines := path.with_name("lines.parquet"))
+    assert open_catalogue(lines, **options, separator="\n").table["attributes"].tolist() == expected
     with pytest.raises(CatalogueError, match="row 2 has the attribute 'floral ; long;[?]lace'.* not hold ';'"):
         open_catalogue(path, **options, separator="|")
 
@@ -121,6 +124,7 @@ def test_rows_without_a_usable_photo_are_listed_and_the_others_go_on(shop, tmp_p
     (tmp_path / "secret.jpg").write_bytes(b"x")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (tmp_path / "photos" / "same.jpg").symlink_to("c.jpg")
     bad = {
         10: (",dress,,,1,train", "names no image"),
         12: ("gone.jpg,dress,,,1,train", "no file 'gone.jpg'"),  # row 11 is blank
@@ -130,8 +134,9 @@ def test_rows_without_a_usable_photo_are_listed_and_the_others_go_on(shop, tmp_p
         16: ("sub,dress,,,1,train", "no file 'sub'"),
         17: ("c.jpg,dress,,,1,train", "names 'c.jpg' again, which row 4 had before"),
         18: ("sub/../sub//d.png,dress,,,1,train", "again, which row 5 had before"),
-        19: ("a.jpg,dress", "has 2 fields instead of 6"),
-        20: ("a.jpg,dress,,,1,train,7", "has 7 fields instead of 6"),
+        19: ("same.jpg,dress,,,1,train", "names 'same.jpg' again, which row 4 had before"),
+        20: ("a.jpg,dress", "has 2 fields instead of 6"),
+        21: ("a.jpg,dress,,,1,train,7", "has 7 fields instead of 6"),
     }
     lines = [row for row, _ in bad.values()]
     path = shop([*ROWS, lines[0], "", *lines[1:]])
@@ -221,8 +226,8 @@ def test_an_unknown_split_is_an_error(shop):
 
 
 @pytest.mark.parametrize("header, change, message", [
-    (HEADER, {"image": "image"}, "no column 'image', which image= names; the table has photo, type, pattern"),
-    (HEADER, {"attributes": ["pattern", "neck"]}, "no column 'neck', which attributes= names; the table has photo"),
+    (HEADER, {"image": "image"}, "no column 'image', which image= names; it has photo, type, pattern"),
+    (HEADER, {"attributes": ["pattern", "neck"]}, "no column 'neck', which attributes= names; it has photo"),
     (HEADER, {"labels": ("part", "colour")}, "no column 'colour', which labels= names"),
     (HEADER.replace("pattern", "category"), {}, "has a column 'category', .* makes of 'type'; .* category='category'"),
     (HEADER.replace("pattern", "image"), {}, "has a column 'image', .* makes of 'photo'"),
@@ -249,6 +254,8 @@ def test_a_column_of_the_right_name_is_used_as_it_is(shop):
     assert list(catalogue.table) == ["image", "category", "attributes", "x", "item", "split"]
     undeclared = open_catalogue(path, images="photos", category="category", split="split")
     assert list(undeclared.tasks) == ["category"] and undeclared.table["item"].iloc[0] == "11"
+    with pytest.raises(CatalogueError, match="the column 'item' says which product it is, not its category; rename"):
+        open_catalogue(path, images="photos", category="item")
 
 
 def test_files_that_are_no_table(shop, tmp_path):
@@ -260,7 +267,7 @@ def test_files_that_are_no_table(shop, tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r\n"))  # as Excel writes it
     assert len(open_catalogue(path, **OPTIONS)) == 8
     path.write_bytes(whole.replace(b"b.jpg,dress", b'b.jpg,"dress'))
-    with pytest.raises(CatalogueError, match="my.csv: not a CSV at or before line 4"):
+    with pytest.raises(CatalogueError, match="my.csv: no CSV at or before line 4"):
         open_catalogue(path, **OPTIONS)
     parquet = tmp_path / "my.parquet"
     parquet.write_bytes(whole)
