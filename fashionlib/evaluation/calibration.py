@@ -44,5 +44,4 @@ def best_temperature(task: Task, parts: Sequence[tuple[np.ndarray, np.ndarray]])
                 total += task.negative_log_likelihood(activations[block], target[block], temperature)
         return total
 
-    least = minimize_scalar(loss, bounds=np.log(LIMITS), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(least.x))
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(LIMITS), method="bounded", options={"xatol": 1e-4}).x))

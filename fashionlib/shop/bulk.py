@@ -90,6 +90,8 @@ def tag_folder(
         if all(made[h].get("job") == known["job"] and made[h]["holds"] == h and not made[h]["may_pass"] for h in made):
             print(f"tag: {out} is finished already, from the same photos, model and options; nothing to do")
             summary, pending = {name: made["tags"][name] for name in SUMMARY}, []
+            for part in (part for shard in shards for part in job.parts(shard)):  # of a job that was killed at its end
+                part.unlink(missing_ok=True)
         else:
             if pending := _pending(job, shards):
                 _tag(job, pending, count(shards))
@@ -98,8 +100,8 @@ def tag_folder(
             summary = dict(zip(SUMMARY, (count(shards), len(reasons), may_pass, reasons[:10]), strict=True))
             check_outputs(outputs, overwrite)  # they may have come in the meantime
             join(job, shards, outputs, known | summary)
-        if not summary["may_pass"]:
-            _tidy(job)
+            if not may_pass:
+                _tidy(job)
     reused, tagged, seconds = len(shards) - len(pending), count(pending), time.monotonic() - began
     return BulkReport(Path(out), **summary, shards=len(shards), reused=reused, tagged=tagged, seconds=seconds)
 
@@ -182,13 +184,15 @@ def check_outputs(outputs: dict[str, Path], overwrite: bool) -> None:
 
 
 def facts_of(path: Path) -> dict:
-    """What a result says of the job that made it: a parquet file in its schema, another in ``<name>.job.json`` beside
-    it, which counts for just these bytes. Empty for any other file."""
+    """What a result says of the job that made it: a parquet file in itself, another in ``<name>.job.json`` beside it,
+    which counts for just these bytes; only what it holds, if it is gone or the one before. Empty for another file."""
     try:
         if path.suffix.lower() == ".parquet":
-            return json.loads(pq.read_schema(path).metadata[METADATA])
-        facts = json.loads(_beside(path).read_text())
-        return facts if facts["sha256"] == file_sha256(path) else {}
+            return json.loads(pq.read_metadata(path).metadata[METADATA])
+        facts, found = json.loads(_beside(path).read_text()), path.exists() and file_sha256(path)
+        if found == facts["sha256"]:
+            return facts
+        return {"holds": facts["holds"]} if found in (False, facts["before"]) else {}
     except (OSError, ValueError, KeyError, TypeError):  # not there, or something else
         return {}
 
@@ -199,7 +203,7 @@ def read_tags(path: Path) -> pd.DataFrame:
     as_text = {"dtype": {"image": str, "label": str}, "keep_default_na": False, "na_values": missing}
     readers = {".parquet": pd.read_parquet, ".csv": partial(pd.read_csv, **as_text)}
     read = readers.get(path.suffix.lower(), partial(pd.read_json, lines=True, dtype=False))
-    return read(path)[["image", "task", "label", "confidence", "error"]]
+    return read(path).reindex(columns=["image", "task", "label", "confidence", "error"])
 
 
 def read_embeddings(path: str | Path) -> tuple[list[str], np.ndarray]:
@@ -221,12 +225,18 @@ def join(job: Job, shards: list[Shard], outputs: dict[str, Path], facts: dict) -
         path.parent.mkdir(parents=True, exist_ok=True)
         for unfinished in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed here
             unfinished.unlink()
-        known, kind = {**facts, "holds": holds}, path.suffix.lower()
+        known = {**facts, "holds": holds}
         schema = SCHEMAS[holds].with_metadata({METADATA: json.dumps(known)})
         tables = (read_part(job.parts(shard)[number]) for shard in shards)
-        write_atomically(path, partial(WRITERS[kind], tables=tables, schema=schema))
-        if kind != ".parquet":
-            write_json(_beside(path), {**known, "sha256": file_sha256(path)})
+        known["before"] = path.exists() and file_sha256(path)
+        write_atomically(path, partial(_write, path=path, facts=known, tables=tables, schema=schema))
+
+
+def _write(file: BinaryIO, path: Path, facts: dict, **what) -> None:
+    WRITERS[path.suffix.lower()](file, **what)
+    file.flush()
+    if path.suffix.lower() != ".parquet":  # before the file has its name: killed in between, the old one is known, too
+        write_json(_beside(path), {**facts, "sha256": file_sha256(file.name)})
 
 
 def _beside(path: Path) -> Path:
@@ -234,9 +244,10 @@ def _beside(path: Path) -> Path:
 
 
 def _write_parquet(file: BinaryIO, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-    with pq.ParquetWriter(file, schema) as writer:
+    with pq.ParquetWriter(file, schema.remove_metadata()) as writer:
         for table in tables:
-            writer.write_table(table.replace_schema_metadata(schema.metadata))
+            writer.write_table(table.replace_schema_metadata())
+        writer.add_key_value_metadata(schema.metadata)  # of the file: a table that was read and changed lacks it
 
 
 def _write_csv(file: BinaryIO, tables: Iterable[pa.Table], schema: pa.Schema) -> None:

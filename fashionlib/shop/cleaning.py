@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..cells import group_numbers
+from ..cells import as_text, group_numbers
 from ..data.catalogue import Catalogue
 from ..data.images import ImageData
 from ..evaluation.predict import predict_once
@@ -54,8 +54,7 @@ class OutOfFold:
             counts = [labelled, len(given) - labelled, labelled - int(judged.sum()), int(judged.sum())]
             agree = (probabilities.fillna(-1.0).idxmax(axis=1) == given)[judged].mean()
             rows.append([label, probabilities.shape[1], *counts, agree])
-        columns = ["label", "classes", "labelled", "missing", "no_opinion", "judged", "agree"]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=["label", "classes", "labelled", "missing", "no_opinion", "judged", "agree"])
 
 
 def fold_numbers(groups: Sequence, strata: Sequence, folds: int = 3, seed: int = 0) -> np.ndarray:
@@ -140,14 +139,15 @@ def duplicate_table(data: ImageData, pairs: np.ndarray, labels: Sequence[str] | 
     if labels is None:
         tasks = [task for task in data.catalogue.tasks.values() if task.evaluated and not task.multi]
         labels = [label for task in tasks for label in task.labels]
-    labels = [data.catalogue.column(label).name for label in dict.fromkeys(labels)]
+    labels = [*dict.fromkeys(labels)]
+    table = table.assign(**{label: as_text(data.catalogue.column(label)) for label in labels})
     joined = pd.Series(join_groups(len(table), pairs))
     found = table.loc[joined.duplicated(keep=False), ["image", *labels]]
     group = joined[found.index]
     differ = found[labels].groupby(group).nunique() > 1
     order = pd.DataFrame({"conflicts": differ.sum(axis=1), "size": group.value_counts()}).sort_index()
     order = order.sort_values(["conflicts", "size"], ascending=False).index
-    names = {number: "; ".join(differ.columns[differ.loc[number]]) for number in order}
+    names = {number: "; ".join(differ.columns[differ.loc[number].astype(bool)]) for number in order}
     found = found.assign(group=order.get_indexer(group), row=found.index, conflicts=group.map(names))
     return found.sort_values(["group", "row"], ignore_index=True)[["group", "row", "image", *labels, "conflicts"]]
 
@@ -164,8 +164,8 @@ def impossible_paths(catalogue: Catalogue, levels: Sequence[str] | None = None, 
     if len(levels) < 2:
         what = f"levels is {', '.join(levels)}" if levels else f"{catalogue.name}: there is no Hierarchy task"
         raise ValueError(f"{what}; name two levels at least, from the top")
-    table, parts = catalogue.table, []
-    paths = table[[catalogue.column(level).name for level in levels]].astype(object).fillna("?").agg(" > ".join, axis=1)
+    table, parts = catalogue.table.assign(**{level: as_text(catalogue.column(level)) for level in levels}), []
+    paths = table[[*levels]].fillna("?").agg(" > ".join, axis=1)
     for parent, level in zip(levels, levels[1:], strict=False):
         both = table[[parent, level]].dropna().set_axis(["given", "class"], axis=1)
         counts = both.value_counts().rename("n").reset_index()

@@ -39,8 +39,7 @@ def near_duplicates(hashes: np.ndarray, distance: int = MAX_DISTANCE, block: int
     found = [np.empty((0, 2), np.int64)]
     height = max(block // max(len(hashes), 1), 1)
     for start in range(0, len(hashes), height):
-        near = np.bitwise_count(hashes[start : start + height, None] ^ hashes[None, start:]) <= distance
-        pairs = np.argwhere(near)
+        pairs = np.argwhere(np.bitwise_count(hashes[start : start + height, None] ^ hashes[None, start:]) <= distance)
         found.append(pairs[pairs[:, 1] > pairs[:, 0]] + start)
     return np.concatenate(found)
 
@@ -101,8 +100,7 @@ def choose_split(data: ImageData, split: str, stratum: str, seed=42, pairs: np.n
     if split == "source":
         return data
     groups = duplicate_groups(data, duplicate_pairs(data) if pairs is None else pairs)
-    drawn = grouped_split(groups, data.catalogue.column(stratum), seed)
-    return data.with_split(drawn, split=split, split_seed=seed)
+    return data.with_split(grouped_split(groups, data.catalogue.column(stratum), seed), split=split, split_seed=seed)
 
 
 def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:
@@ -111,5 +109,4 @@ def join_groups(n: int, *pairs: np.ndarray) -> np.ndarray:
     from scipy.sparse.csgraph import connected_components
 
     edges = np.concatenate([np.asarray(p).reshape(-1, 2) for p in pairs])
-    graph = coo_matrix((np.ones(len(edges), bool), edges.T), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    return connected_components(coo_matrix((np.ones(len(edges), bool), edges.T), shape=(n, n)), directed=False)[1]

@@ -26,7 +26,7 @@ class LanceIndex(Index):
     def __init__(self, where: str, collection: str, *layout) -> None:
         super().__init__(*layout)
         os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of partitions that an addition leaves empty
-        lancedb, self._column, place = load("lancedb"), load("lancedb.expr").col, Path(where)
+        lancedb, self._column, place = load("lancedb"), load("lancedb.expr").col, Path(where).expanduser()
         foreign = "://" not in where and place.exists() and not any(place.glob("*.lance"))
         if foreign and (place.is_file() or any(place.iterdir())):
             raise ValueError(f"{where} is a file or a folder of something else; an index is a folder of its own")
@@ -52,8 +52,7 @@ class LanceIndex(Index):
         return set(found.to_arrow()["id"].to_pylist())
 
     def _insert(self, ids, vectors, table):
-        rows = self._rows(ids, vectors, table)
-        done = self._table.merge_insert("id").when_not_matched_insert_all().execute(rows)
+        done = self._table.merge_insert("id").when_not_matched_insert_all().execute(self._rows(ids, vectors, table))
         self._tend(len(ids))
         if lost := len(ids) - done.num_inserted_rows:
             raise ValueError(f"{lost:,} of {len(ids):,} ids were inserted by another process meanwhile; update them")
@@ -66,6 +65,7 @@ class LanceIndex(Index):
         return self._table.delete(self._column("id").isin(ids)).num_deleted_rows
 
     def _search(self, queries, k, wanted):
+        k = k if k < 10_000 else min(k, len(self) + 1)  # memory for k is asked for, however few there are
         search = self._table.search(queries, vector_column_name="embedding").distance_type("cosine").limit(k)
         for name, values in wanted.items():
             search = search.where(self._column(self.columns[name]).isin(values))

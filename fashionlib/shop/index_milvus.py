@@ -52,8 +52,7 @@ class MilvusIndex(Index):
         self._client.create_collection(self._collection, schema=schema, index_params=indexes, **options)
 
     def _known(self, ids):
-        found = self._client.get(self._collection, ids=list(map(_key, ids)), output_fields=["id"])
-        return {row["id"] for row in found}
+        return {row["id"] for row in self._client.get(self._collection, ids=[*map(_key, ids)], output_fields=["id"])}
 
     def _insert(self, ids, vectors, table):
         self._write(self._client.insert, ids, vectors, table)

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -57,13 +57,20 @@ def decoded(
     photos, waiting = iter(photos), deque()
     try:
         while batch := list(islice(photos, batch_size)):
-            waiting.append([(name, pool.submit(read_photo, name, photo, size)) for name, photo in batch])
+            waiting.append([(name, _begun(pool, name, photo, size)) for name, photo in batch])
             if len(waiting) > ahead:
-                yield from ((name, pixels.result()) for name, pixels in waiting.popleft())
+                yield from ((name, pixels()) for name, pixels in waiting.popleft())
         for batch in waiting:
-            yield from ((name, pixels.result()) for name, pixels in batch)
+            yield from ((name, pixels()) for name, pixels in batch)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begun(pool: ThreadPoolExecutor, name: str, photo: Photo | BadImage, size: tuple[int, int]) -> Callable:
+    if isinstance(photo, str | Path | bytes | np.ndarray | BadImage):
+        return pool.submit(read_photo, name, photo, size).result
+    found = read_photo(name, photo, size)  # by this thread: members of a tar share their place in it
+    return lambda: found
 
 
 def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.ndarray | BadImage:

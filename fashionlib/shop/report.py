@@ -8,8 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from ..data.decoding import BadImage
+from ..data.files import printable
 from ..machine.files import write_atomically
-from .photos import read_photo
+from .photos import picture_files, read_photo
 from .shards import BulkError
 
 THUMBNAIL = (120, 160)  # width and height in pixels
@@ -27,14 +28,15 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
     if path.exists() and not overwrite and (not path.is_file() or MARK not in path.read_bytes()):
         raise BulkError(f"{path} is there already and is no report; name another, or let it be replaced (--overwrite)")
     least = tags.groupby("image", sort=False)["confidence"].min().fillna(-1.0).sort_values(kind="stable").index
+    files = dict(picture_files(photos))  # by the names that are printed
     rows, cards = dict(list(tags[tags["image"].isin(least[:most])].groupby("image"))), []
     for name in least[:most]:
-        pixels, file, of = read_photo(name, photos / name, THUMBNAIL), io.BytesIO(), rows[name]
+        pixels, file, of = read_photo(name, files.get(name, photos / name), THUMBNAIL), io.BytesIO(), rows[name]
         if not isinstance(pixels, BadImage):
             Image.fromarray(pixels).save(file, "JPEG", quality=80)
         said = {"tags": of[of["task"].notna()].to_dict("records"), "error": ", ".join(of["error"].dropna())}
         cards.append({"name": name, "thumbnail": base64.b64encode(file.getvalue()).decode(), **said})
     page = Environment(autoescape=True).from_string(Path(__file__).with_name("report.html").read_text("utf-8"))
     shown = {"photos": cards, "of": len(least), "labels": tags["task"].dropna().unique()}
-    text = page.render(title=f"Tags of {photos.absolute().name}", **shown)
+    text = page.render(title=f"Tags of {printable(photos.absolute().name)}", **shown)
     write_atomically(path, lambda file: file.write(text.encode()))

@@ -158,8 +158,7 @@ def _answers(task: Task, activations: np.ndarray, rules: Rules) -> Iterator[list
         if isinstance(task, MultiLabel):
             counts = (ranked >= rules.threshold).sum(1)
             label = [";".join(classes[row[:n]]) for row, n in zip(order, counts, strict=True)]
-            lowest = ranked[np.arange(len(p)), np.maximum(counts - 1, 0)]
-            confidence = np.where(counts > 0, lowest, 1 - ranked[:, 0])
+            confidence = np.where(counts > 0, ranked[np.arange(len(p)), np.maximum(counts - 1, 0)], 1 - ranked[:, 0])
         else:
             label = classes[predicted.index].tolist()
             confidence = p[np.arange(len(p)), predicted.index]

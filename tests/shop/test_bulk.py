@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
@@ -205,6 +206,50 @@ def test_a_result_that_the_user_has_changed_is_theirs(model, photos, tmp_path, n
     (table[1:].to_parquet if name == "tags.parquet" else table[1:].to_csv)(out, index=False)
     with pytest.raises(BulkError, match="was changed since"):
         tag_folder(model, photos, out, options=BulkOptions(top=1))
+
+
+def test_a_parquet_result_that_another_program_has_changed_is_no_longer_the_jobs(model, photos, out):
+    tag_folder(model, photos, out)
+    pq.write_table(pq.read_table(out).slice(0, 3), out)  # with the metadata of its schema
+    with pytest.raises(BulkError, match="was changed since"):
+        tag_folder(model, photos, out)
+
+
+@pytest.mark.parametrize("name", ["tags.parquet", "tags.csv"])
+def test_a_result_that_was_moved_away_is_made_again(model, photos, tmp_path, name):
+    out = tmp_path / name
+    tag_folder(model, photos, out)
+    out.rename(tmp_path / "archive")
+    tag_folder(model, photos, out)
+    assert out.read_bytes() == (tmp_path / "archive").read_bytes()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_job_that_is_killed_when_its_result_gets_its_name_can_go_on(model, photos, tmp_path, monkeypatch, old):
+    out, change = tmp_path / "tags.csv", BulkOptions(top=1)
+    if old:
+        tag_folder(model, photos, out, options=change)
+    replace = os.replace
+
+    def killed(source, target):
+        if Path(target) == out:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tag_folder(model, photos, out)
+    monkeypatch.undo()
+    bulk_jobs.in_float32(monkeypatch)
+    assert tag_folder(model, photos, out).tagged == 0 and tag_folder(model, photos, out).shards == 1
+
+
+def test_a_finished_job_leaves_the_parts_of_a_stopped_one(model, photos, out, monkeypatch):
+    tag_folder(model, photos, out, options=SMALL)
+    other = BulkOptions(top=1, shard_size=SHARD_SIZE)
+    interrupt(model, photos, out, monkeypatch, options=other)
+    tag_folder(model, photos, out, options=SMALL)  # is finished already
+    assert tag_folder(model, photos, out, options=other).reused == 3
 
 
 def test_tags_do_not_replace_embeddings(model, unstopped, photos, tmp_path):

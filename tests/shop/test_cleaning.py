@@ -172,6 +172,9 @@ def test_near_duplicates_are_grouped_and_their_conflicts_named():
     assert found.groupby("group")["row"].agg(list).tolist() == [[4, 5], [0, 3, 7], [1, 2, 6]]
     assert found.groupby("group")["conflicts"].unique().str.join("|").tolist() == ["gender; article", "gender", ""]
     assert found["image"].tolist()[:2] == ["004.png", "005.png"]
+    table.loc[[1, 2], "colour"] = ["", "red"]  # a column of no task, whose empty cell says nothing
+    assert set(duplicate_table(tiny_data(table), pairs, ["colour"])["conflicts"]) == {""}
+    assert set(duplicate_table(tiny_data(table), pairs, [])["conflicts"]) == {""}
 
 
 def test_all_single_labels_are_compared_if_none_are_named():
@@ -215,6 +218,9 @@ def test_impossible_paths_are_those_against_the_majority(paths):
 def test_impossible_paths_need_levels(paths):
     single = Catalogue(paths.table, [SingleLabel("article")], NoFiles(), "tiny")
     assert impossible_paths(single, ["sub", "article"])["row"].tolist() == [10]
+    cells = paths.table.assign(sub=paths.table["sub"].where(paths.table.index != 10, ""), year=2020)
+    raw = Catalogue(cells, [SingleLabel("article")], NoFiles(), "tiny")  # of no task: as it was read
+    assert impossible_paths(raw, ["sub", "article"]).empty and impossible_paths(raw, ["year", "article"]).empty
     with pytest.raises(ValueError, match="no Hierarchy task; name two levels"):
         impossible_paths(single)
     with pytest.raises(ValueError, match="levels is article"):

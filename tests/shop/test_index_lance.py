@@ -51,6 +51,7 @@ def test_a_process_killed_in_the_middle_of_an_insert_leaves_the_last_committed_s
         for having in (None, {"colour": ["red", "pink"]}):
             found, expected = (one.search(items(0)[1][:5], 20, having) for one in (index, exact))
             pd.testing.assert_frame_equal(found, expected, atol=1e-5, rtol=0)
+        assert len(index.search(items(0)[1][:2], 10**9)) == 2 * len(index)  # all, and no memory for a billion
 
 
 def test_several_processes_read_while_one_writes(tmp_path):

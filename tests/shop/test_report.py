@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 from html import unescape
 
@@ -75,6 +76,16 @@ def test_all_formats_are_read_as_the_same_rows(job, tmp_path, ending):
     for column in ("image", "task", "error"):
         assert one[column].fillna("-").tolist() == two[column].fillna("-").tolist()
     np.testing.assert_allclose(one["confidence"].astype(float), two["confidence"].astype(float), atol=1e-6)
+
+
+def test_photos_of_odd_names_have_thumbnails_too(job, tmp_path, encode):
+    photos = tmp_path / os.fsdecode(b"ph\xe9")
+    photos.mkdir()
+    for name in ("new\nline.png", os.fsdecode(b"caf\xe9.png")):
+        (photos / name).write_bytes(encode(np.full((40, 30, 3), 90), "PNG"))
+    tag_folder(job[0], photos, tmp_path / "tags.csv")
+    write_report(read_tags(tmp_path / "tags.csv"), photos, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 2
 
 
 def test_of_many_photos_the_least_sure_are_shown(job, tmp_path):

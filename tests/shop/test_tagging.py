@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fashionlib.evaluation.predict import predict
 from fashionlib.evaluation.retrieval import embed
 from fashionlib.models import MultitaskModel, weights_sha256
 from fashionlib.shop import photos as photos_module
-from fashionlib.shop.photos import decoded
+from fashionlib.shop.photos import decoded, named_photos
 from fashionlib.shop.tagging import EMBEDDINGS, TAGS, Rules, Tagger, tag_table
 from fashionlib.tasks import MultiLabel, SingleLabel
 from fashionlib.training.checkpoints import load_model, save_model
@@ -300,6 +301,21 @@ def test_every_kind_of_photo_is_the_same_photo(tagger, encode, folder):
     for one in (file, str(file), content, image, np.asarray(image), io.BytesIO(content), open(file, "rb")):
         assert tagger.tag(one)["label"].tolist() == expected["label"].tolist()
     assert tagger.tag(pd.Series([str(file)]))["image"].unique().tolist() == [str(file)]
+
+
+def test_members_of_a_tar_and_an_image_given_twice_are_read_one_after_another(tagger, encode, tmp_path):
+    """They share a place in a file, which threads would move under each other."""
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        for k in range(120):
+            content = encode(np.full((40, 30, 3), k), "PNG")
+            (member := tarfile.TarInfo(f"{k}.png")).size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with tarfile.open(tmp_path / "photos.tar") as tar:
+        photos, _ = named_photos((member.name, tar.extractfile(member)) for member in tar)
+        found = [pixels.mean() for _, pixels in decoded(photos, SIZE, 64, ahead=True)]
+    assert found == pytest.approx(range(120), abs=0.1)
+    image = Image.open(io.BytesIO(encode(np.random.default_rng(0).integers(0, 256, (900, 700, 3)), "PNG")))
+    assert tagger.tag([("front", image), ("copy", image)])["error"].isna().all()
 
 
 def test_an_open_file_that_gives_no_photo_is_a_row_with_the_reason(tagger, encode, folder):
