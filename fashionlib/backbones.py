@@ -169,7 +169,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if not state:
         raise ValueError(f"weights: {path} holds no weights")
-    if any(k.startswith("heads.") for k in state):  # a model of this library: its heads are for its own tasks
+    if {"body", "heads"} <= {k.partition(".")[0] for k in state}:  # of this library: heads are for their own tasks
         state = {k: v for k, v in state.items() if k.startswith("body.")}
     while prefix := next((prefix for prefix in PREFIXES if all(k.startswith(prefix) for k in state)), ""):
         state = {k.removeprefix(prefix): v for k, v in state.items()}

@@ -89,7 +89,7 @@ class MultitaskModel(nn.Module):
         x = (images.permute(0, 3, 1, 2) - self.mean) / self.std  # channels-last, a view of the same memory
         x = x.contiguous(memory_format=arithmetic.memory_format)
         if (size := self.input_size[::-1]) != x.shape[2:]:
-            x = F.interpolate(x, size, mode="bilinear", antialias=size[0] < x.shape[2])
+            x = F.interpolate(x, size, mode="bilinear", antialias=size[0] < x.shape[2] or size[1] < x.shape[3])
         with arithmetic.autocast(images.device):
             return self.body(x)
 

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from fashionlib.backbones import PACKAGED, DepthwiseConv2d, load_weights, make_backbone
+from fashionlib.backbones import PACKAGED, DepthwiseConv2d, load_weights, make_backbone, read_state
 
 
 @pytest.mark.parametrize("name", list(PACKAGED))
@@ -147,6 +147,12 @@ def test_drop_path_and_normalisation_are_the_networks_own():
 def test_a_transformer_takes_the_size_it_is_given():
     body = make_backbone("vit_tiny_patch16_224", size=(64, 80))
     assert body(torch.zeros(1, 3, 80, 64)).shape == (1, body.head_hidden_size)
+
+
+def test_heads_of_another_library_are_not_taken_for_those_of_this_one(tmp_path):
+    state = {"conv_proj.weight": torch.ones(1), "heads.head.weight": torch.ones(1)}  # as torchvision's transformers
+    torch.save(state, tmp_path / "vit.pth")
+    assert read_state(tmp_path / "vit.pth") == state
 
 
 def test_weights_of_this_librarys_own_model_leave_its_heads_behind(tmp_path):

@@ -179,7 +179,7 @@ def test_two_tasks_that_predict_one_label_are_refused():
 
 def test_images_are_resized_inside_as_pillow_does(images):
     """Bilinear, and antialiased when smaller: the values that Pillow's filter of the same name gives."""
-    for size in ((48, 64), (12, 16)):
+    for size in ((48, 64), (12, 16), (12, 40)):
         model = tiny_model(tiny_data(), "gender", input_size=size)
         seen = []
         model.body = torch.nn.Sequential(torch.nn.Identity())

@@ -61,8 +61,8 @@ class MultiLabel(Task):
         task = replace(self, classes=classes, groups=groups)
         if not self.balance:
             return task
-        positives = counts.reindex(classes, fill_value=0).clip(lower=1).to_numpy()
-        weights = (train[self.name].notna().sum() / positives - 1).clip(min=1e-3) ** self.balance
+        encoded = task.encode(train)
+        weights = ((encoded >= 0).sum(0) / (encoded == 1).sum(0).clip(min=1) - 1).clip(min=1e-3) ** self.balance
         return replace(task, positive_weights=tuple(weights.round(4).tolist()))
 
     def encode(self, table):
@@ -126,7 +126,6 @@ class MultiLabel(Task):
 def asymmetric_loss(logits: Tensor, truth: Tensor, gamma: float = 4.0, shift: float = 0.05) -> Tensor:
     """Elementwise: -log p where the class applies, -p_m^gamma log(1 - p_m) with p_m = max(p - shift, 0) where it does
     not (Ridnik et al., 2021, eq. 7, with gamma+ = 0)."""
-    p = logits.sigmoid()
-    shifted = (p - shift).clamp(min=0)
+    shifted = (logits.sigmoid() - shift).clamp(min=0)
     negative = -(shifted**gamma) * torch.log1p(-shifted)
     return torch.where(truth > 0, -F.logsigmoid(logits), negative)

@@ -35,8 +35,7 @@ class ShiftFlipErase:
         x = torch.where((uniform[:, 2] < self.flip)[:, None], width - 1 - x, x)
         rows = torch.arange(batch, device=images.device)[:, None, None]
         result = images[rows, y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]]
-        outside = ((y < 0) | (y >= height))[:, :, None] | ((x < 0) | (x >= width))[:, None, :]
-        result[outside] = WHITE
+        result[((y < 0) | (y >= height))[:, :, None] | ((x < 0) | (x >= width))[:, None, :]] = WHITE
         result[self._rectangles(uniform[:, 3:7], height, width)] = WHITE // 2
         return result
 
@@ -51,5 +50,4 @@ class ShiftFlipErase:
         x = torch.arange(width, device=uniform.device)[None] + 0.5
         inside_y = (y > top[:, None]) & (y < (top + h)[:, None])
         inside_x = (x > left[:, None]) & (x < (left + w)[:, None])
-        chosen = uniform[:, 0] < self.erase
-        return chosen[:, None, None] & inside_y[:, :, None] & inside_x[:, None, :]
+        return (uniform[:, 0] < self.erase)[:, None, None] & inside_y[:, :, None] & inside_x[:, None, :]

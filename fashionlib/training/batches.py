@@ -73,14 +73,14 @@ def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("t
     batch cannot be divided among the processes."""
     sampler = stage.sampler or settings.sampler
     tasks = [task for task in batches.tasks if not stage.tasks or task.name in stage.tasks or sampler == "mixed"]
-    rows = batches.rows("train", tasks)
+    order = _order(batches, batches.rows("train", tasks), tasks, sampler, settings)
     for task in tasks:
-        if not (batches.targets[task.name][rows] >= 0).any():
-            raise ValueError(f"stage {stage.name!r}: no training image has a label of task {task.name!r}; leave it out")
-    order = _order(batches, rows, tasks, sampler, settings)
+        if not (batches.targets[task.name][order.rows] >= 0).any():
+            what = f"stage {stage.name!r}: no training image that sampler {sampler!r} draws has a label of task"
+            raise ValueError(f"{what} {task.name!r}; leave it out, or take another sampler")
     parts = (order.labels, order.items) if isinstance(order, MixedOrder) else (order,)
     for part in parts if process_count() > 1 else ():
-        share(np.arange(part.batch_size), order.together, 0, process_count())
+        share(next(part.batches(0)), order.together, 0, process_count())
     return order
 
 

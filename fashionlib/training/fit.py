@@ -50,6 +50,7 @@ class Run:
     found: bool
 
 
+@torch.random.fork_rng(devices=())  # whoever trains two models finds both again: the second starts as it would alone
 def fit(
     model: MultitaskModel,
     data: ImageData | Sequence[ImageData],
@@ -105,8 +106,7 @@ def fit(
     with run.locked():
         run_once(run.start)
         model.to(device)
-        first = next(orders[0].batches(0))
-        batch = send_to_device(batches[first], device)
+        batch = send_to_device(batches[next(orders[0].batches(0))[:: process_count()]], device)
         arithmetic = run_once(lambda: run.arithmetic() or _fastest(model, batch, settings))
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)
@@ -237,14 +237,13 @@ def train_epoch(
         raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")
     seconds = time.perf_counter() - began
     state.seconds = before + seconds
-    done = (len(order) - first) * min(order.batch_size, len(order.rows))
     return {
         "learning_rate": rate,
         **{f"loss/{name}": float(value) for name, value in zip(tasks, means, strict=True)},
         **{f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()},
         "images_seen": state.step * min(order.batch_size, len(order.rows)),
         "train_seconds": seconds,
-        "images_per_second": done / seconds,
+        "images_per_second": (len(order) - first) * min(order.batch_size, len(order.rows)) / seconds,
     }
 
 
@@ -257,8 +256,7 @@ def _fastest(model: MultitaskModel, batch: Batch, settings: Settings) -> Arithme
     trial = copy.deepcopy(model).train()
 
     def step(arithmetic: Arithmetic) -> None:
-        outputs = trial.compute_in(arithmetic)(batch.images)
-        sum(trial.losses(outputs, batch.targets, trial.tasks).values()).backward()
+        sum(trial.losses(trial.compute_in(arithmetic)(batch.images), batch.targets, trial.tasks).values()).backward()
         trial.zero_grad()
 
     return MEASURED.setdefault(kind, fastest(step, candidates(device, settings.precision, settings.layout))[0])

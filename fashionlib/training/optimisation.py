@@ -35,7 +35,7 @@ class LossWeights(nn.Module):
     def balance(self, history: Sequence[Mapping], tasks: Sequence[str], temperature: float = 2.0) -> None:
         """Set the weights that ``"dwa"`` gives an epoch, by the losses of those before it: equal in the first two."""
         now, before = [[row.get(f"loss/{t}", np.nan) for t in tasks] for row in [{}, {}, *history][:-3:-1]]
-        powers = np.exp(np.nan_to_num(np.divide(now, before), nan=1.0) / temperature)
+        powers = np.exp(np.nan_to_num(np.divide(now, np.maximum(before, 1e-6)), nan=1.0).clip(0, 20) / temperature)
         self.fixed = dict(zip(tasks, (len(tasks) * powers / powers.sum()).tolist(), strict=True))
 
     def _s(self, task: str) -> Tensor:
@@ -44,7 +44,8 @@ class LossWeights(nn.Module):
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
         if self.kind != "uncertainty":
             return sum(loss * self.fixed.get(t, 1.0) for t, loss in losses.items())
-        return sum(loss * (-self._s(t)).exp() + self._s(t) / 2 for t, loss in losses.items())
+        # a loss of 0 is of a batch without a label or pair, and says nothing of the noise
+        return sum(of * (-self._s(t)).exp() + self._s(t) / 2 * (of.detach() != 0) for t, of in losses.items())
 
 
 def surgery(losses: Sequence[Tensor], shared: Sequence[nn.Parameter], rng: np.random.Generator) -> None:
@@ -73,8 +74,7 @@ def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> N
     model.trunk.requires_grad_(heads).train(heads)
     for name in model.tasks:  # the statistics of a head are those of the stages it learns in
         learns = stage.train in ("all", "heads", name)
-        asked = stage.tasks is None or name in stage.tasks
-        model.head(name).requires_grad_(learns).train(learns and asked)
+        model.head(name).requires_grad_(learns).train(learns and (not stage.tasks or name in stage.tasks))
 
 
 def make_optimizer(
@@ -93,8 +93,7 @@ def make_optimizer(
             relative = 100.0
         elif adamw and name.startswith("log_variance."):
             relative = 10.0
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((relative, decay), []).append(parameter)
+        groups.setdefault((relative, settings.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     described = [dict(params=p, relative=r, weight_decay=d, lr=r * learning_rate) for (r, d), p in groups.items()]
     if adamw:
         return torch.optim.AdamW(described, lr=learning_rate, fused=True)

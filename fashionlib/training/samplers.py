@@ -48,10 +48,9 @@ class ItemOrder(Order):
     Raises ``ValueError`` if the batch cannot be divided so, or if there are too few items to fill it."""
 
     def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
-        if per_item < 2 or batch_size % per_item:
-            raise ValueError(f"per_item {per_item} must be at least 2 and divide the batch of {batch_size} images")
-        counts = np.bincount(items[items >= 0], minlength=1)
-        paired = (items >= 0) & (counts[np.maximum(items, 0)] > 1)
+        if per_item < 2 or batch_size % per_item or per_item == batch_size:
+            raise ValueError(f"per_item {per_item} must be at least 2 and divide a batch of {batch_size}, not fill it")
+        paired = (items >= 0) & (np.bincount(items[items >= 0], minlength=1)[np.maximum(items, 0)] > 1)
         super().__init__(rows[paired], batch_size, seed)
         self.together = per_item
         by_item = np.argsort(items[paired], kind="stable")
@@ -66,8 +65,7 @@ class ItemOrder(Order):
         drawn = []
         for _ in range(len(self)):
             for item in rng.choice(len(self.images_of), self.batch_size // self.together, replace=False):
-                images = rng.permutation(self.images_of[item])
-                drawn.append(np.resize(images, self.together))
+                drawn.append(np.resize(rng.permutation(self.images_of[item]), self.together))
         return np.concatenate(drawn)
 
 

@@ -225,6 +225,8 @@ def test_positive_weights_are_negatives_over_positives():
     table = pd.DataFrame({"words": ["red", "red;long", "", "", None]})
     task = dataclasses.replace(WORDS, balance=1.0).learn(table)
     assert task.positive_weights == pytest.approx((3, 1, 3))  # long 1 of 4, red 2 of 4, wool never: as if once
+    unknown = pd.concat([table, pd.DataFrame({"words": ["?long;red", "?long;?wool"]})])  # says nothing of long
+    assert dataclasses.replace(WORDS, balance=1.0).learn(unknown).positive_weights == pytest.approx((3, 1, 4))
     output, target = randn(2, 3), torch.tensor([[1, 0, 0], [0, 1, MISSING]])
     p = output.sigmoid()
     each = [

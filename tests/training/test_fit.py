@@ -32,6 +32,15 @@ def finished(data, tmp_path_factory):
     return fit(tiny_model(data), data, SETTINGS, tmp_path_factory.mktemp("runs") / "joint")
 
 
+def test_what_comes_after_a_training_starts_alike_whether_it_is_found_or_not(data, tmp_path):
+    drawn = []
+    for found in (False, True):
+        torch.manual_seed(7)
+        assert fit(tiny_model(data), data, replace(SETTINGS, epochs=1), tmp_path / "run").found == found
+        drawn.append(torch.rand(4))
+    assert torch.equal(*drawn)
+
+
 def test_one_batch_is_overfitted(tmp_path):
     data = tiny_data(tiny_table(train=16, val=0, test=0))
     settings = replace(

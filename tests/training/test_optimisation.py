@@ -74,6 +74,9 @@ def test_dwa_weights_are_a_softmax_of_the_ratios_of_the_last_two_losses():
     a, b = math.exp(2 / 4 / 2), math.exp(0.9 / 1 / 2)
     assert weights.weights() == pytest.approx({"a": 2 * a / (a + b), "b": 2 * b / (a + b)})
     assert weights(losses).item() == pytest.approx(2 * (2 * a + 3 * b) / (a + b))
+    for before in (0.0, 1e-5):  # an epoch without a pair, or nearly
+        weights.balance([{"loss/a": 1.0, "loss/b": before}, {"loss/a": 1.0, "loss/b": 0.2}], tasks)
+        assert weights.weights() == pytest.approx({"a": 0, "b": 2}, abs=1e-3)
 
 
 @pytest.mark.parametrize("targets", [((2.0, 0.0), (-1.0, 1.0)), ((2.0, 0.0), (1.0, 1.0))])
@@ -103,6 +106,8 @@ def test_uncertainty_weights_follow_the_formula_and_learn_the_loss_as_variance()
     # d/ds of exp(-s) L + s / 2 is zero at exp(s) = 2 L
     learned = {name: math.exp(value.item()) for name, value in weights.log_variance.items()}
     assert learned == pytest.approx({"a": 0.8, "b": 10.0}, rel=0.05)
+    weights({"a": torch.tensor(4.0), "b": torch.tensor(0.0)}).backward()  # a batch without a label of b
+    assert weights.log_variance["a"].grad.abs() > 0 and weights.log_variance["b"].grad == 0
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

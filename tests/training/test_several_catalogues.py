@@ -150,8 +150,17 @@ def test_a_task_without_a_label_in_an_epoch_is_refused(labels, tmp_path):
     table.loc[table["split"] == "train", "item"] = None
     unknown = tiny_data(table)
     stages = [Stage("labels", ("gender",)), Stage("items", ("item",))]
-    with pytest.raises(ValueError, match="stage 'items': no training image has a label of task 'item'"):
+    with pytest.raises(ValueError, match="stage 'items': .* 'shuffle' draws has a label of task 'item'; leave"):
         fit(tiny_model(unknown, "gender", "item"), unknown, SETTINGS, tmp_path / "run", stages)
+
+
+@pytest.mark.parametrize(("sampler", "task"), [("items", "gender"), ("balanced", "item")])
+def test_a_sampler_that_draws_no_label_of_a_task_is_refused(labels, items, tmp_path, sampler, task):
+    """Labels and items are in two catalogues; this sampler draws from one of them alone."""
+    settings = replace(MIXED, sampler=sampler)
+    with pytest.raises(ValueError, match=f"no training image that sampler '{sampler}' draws has a label of .*{task}"):
+        fit(joint_model(labels, items), [labels, items.only("item")], settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_without_a_label_or_a_pair_counts_for_nothing(tmp_path):
