@@ -33,13 +33,14 @@ def _images(data: ImageData, what: str):
     return (Image.fromarray(data.pixels[place]) for place in progress(data.position, what=what, unit="img"))
 
 
-def near_duplicates(hashes: np.ndarray, distance: int = MAX_DISTANCE, block: int = 2**24) -> np.ndarray:
-    """All pairs (M, 2), i < j, of 64-bit hashes (N,) that differ in at most ``distance`` bits, in their order. At most
+def near_duplicates(hashes: np.ndarray, distance: int = MAX_DISTANCE, block: int = 2**24, least=0) -> np.ndarray:
+    """All pairs (M, 2), i < j, of 64-bit hashes (N,) that differ in ``least`` to ``distance`` bits, in order. At most
     ``block`` pairs are compared at once (but one hash with all others at least), which bounds the memory."""
     found = [np.empty((0, 2), np.int64)]
     height = max(block // max(len(hashes), 1), 1)
     for start in range(0, len(hashes), height):
-        pairs = np.argwhere(np.bitwise_count(hashes[start : start + height, None] ^ hashes[None, start:]) <= distance)
+        bits = np.bitwise_count(hashes[start : start + height, None] ^ hashes[None, start:])
+        pairs = np.argwhere((bits >= least) & (bits <= distance))
         found.append(pairs[pairs[:, 1] > pairs[:, 0]] + start)
     return np.concatenate(found)
 
@@ -75,7 +76,7 @@ def duplicate_pairs(data: ImageData, distance: int = MAX_DISTANCE, difference: i
         found.append(pairs[near & (pairs[:, 0] < pairs[:, 1])])
         left = left[~near]
     firsts = np.sort(np.concatenate(firsts))
-    pairs = firsts[near_duplicates(hashes[firsts], distance)]
+    pairs = firsts[near_duplicates(hashes[firsts], distance, least=1)]  # those of one hash have been compared
     pairs = np.concatenate([*found, pairs[differences(thumbs, pairs) <= difference]])
     pairs = pairs[np.lexsort(pairs.T[::-1])]
     if kept and os.access(kept.parent, os.W_OK):

@@ -112,8 +112,7 @@ def read_names(path: Path, header: str, types: Mapping[str, str]) -> tuple[tuple
         if ";" in name or name.startswith("?"):
             reason = "holds ';' or starts with '?', which have a meaning of their own"
             raise CatalogueError(f"{path} line {line}: the name {name!r} {reason}")
-        copies = (f"{name} ({k})" for k in count(2))
-        names.append(next(copy for copy in chain([name], copies) if copy not in names))
+        names.append(next(n for n in chain([name], (f"{name} ({k})" for k in count(2))) if n not in names))
         meaning.append(types[kind])
     check_count(path, said, len(names))
     return tuple(names), tuple(meaning)

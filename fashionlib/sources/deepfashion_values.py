@@ -57,8 +57,7 @@ def read_values(path: Path, names: Sequence[str]) -> pd.DataFrame:
     marks = np.array([*(f"?{name}" for name in names), *names], dtype=object)
     try:
         with open(path, "rb") as file, warnings.catch_warnings(action="error"):
-            head = file.readline(1000) + file.readline(1000)
-            said = check_head(path, head.decode("utf-8-sig", "replace"), HEADER)
+            said = check_head(path, (file.readline(1000) + file.readline(1000)).decode("utf-8-sig", "replace"), HEADER)
             for line, row in enumerate(file, start=3):
                 image, text = [*row.split(None, 1), b"", b""][:2]
                 if not image:

@@ -117,8 +117,7 @@ def weight_average(model: nn.Module, decay: float) -> AveragedModel:
     @torch.no_grad()
     def update(average: list[Tensor], now: list[Tensor], updates: Tensor) -> None:
         if decay and average[0].is_floating_point():
-            kept = min(decay**AVERAGE_EVERY, float(updates) / (float(updates) + 10))
-            torch._foreach_lerp_(average, now, 1 - kept)
+            torch._foreach_lerp_(average, now, 1 - min(decay**AVERAGE_EVERY, float(updates) / (float(updates) + 10)))
         else:
             torch._foreach_copy_(average, now)
 

@@ -79,8 +79,7 @@ class MixedOrder(Order):
 
     def batches(self, epoch, start=0):
         passes = [map(side.batches, count(epoch * 1_000)) for side in (self.labels, self.items)]
-        pairs = zip(*map(chain.from_iterable, passes), strict=False)
-        yield from map(np.concatenate, islice(pairs, start, len(self)))
+        yield from map(np.concatenate, islice(zip(*map(chain.from_iterable, passes), strict=False), start, len(self)))
 
 
 def share(batch: np.ndarray, together: int, process: int, processes: int) -> np.ndarray:

@@ -84,8 +84,9 @@ def test_photos_of_odd_names_have_thumbnails_too(job, tmp_path, encode):
     for name in ("new\nline.png", os.fsdecode(b"caf\xe9.png")):
         (photos / name).write_bytes(encode(np.full((40, 30, 3), 90), "PNG"))
     tag_folder(job[0], photos, tmp_path / "tags.csv")
-    write_report(read_tags(tmp_path / "tags.csv"), photos, tmp_path / "report.html")
-    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 2
+    page = tmp_path / "a new folder" / "report.html"
+    write_report(read_tags(tmp_path / "tags.csv"), photos, page)
+    assert page.read_text(encoding="utf-8").count("data:image/jpeg;base64") == 2
 
 
 def test_of_many_photos_the_least_sure_are_shown(job, tmp_path):

@@ -41,6 +41,13 @@ def test_what_comes_after_a_training_starts_alike_whether_it_is_found_or_not(dat
     assert torch.equal(*drawn)
 
 
+def test_a_model_of_another_vocabulary_is_refused(data, tmp_path):
+    table = tiny_table()
+    table["gender"] = table["gender"].map({"Men": "hommes", "Women": "femmes"})
+    with pytest.raises(ValueError, match="'gender' is in tiny, which has no class of 'gender' that the model knows"):
+        fit(tiny_model(data, "gender"), tiny_data(table), SETTINGS, tmp_path / "run")
+
+
 def test_one_batch_is_overfitted(tmp_path):
     data = tiny_data(tiny_table(train=16, val=0, test=0))
     settings = replace(
