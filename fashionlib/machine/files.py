@@ -40,10 +40,11 @@ def read_checkpoint(path: str | Path, what: str = "checkpoint") -> dict:
 
 
 def write_atomically(path: Path, write) -> None:
-    """Call ``write(file)`` on a file beside ``path``, force it to disk, and rename it: readers see the old content,
-    which stays on an error, or the new, never a part."""
+    """Call ``write(file)`` on a file beside ``path``, whose folder is made, force it to disk, and rename it: readers
+    see the old content, which stays on an error, or the new, never a part."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(aside, "wb") as file:
             write(file)
             file.flush()

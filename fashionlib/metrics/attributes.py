@@ -31,7 +31,8 @@ def best_thresholds(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     for column in np.flatnonzero((truth == 1).any(0)):
         known = truth[:, column] >= 0
         precision, recall, cuts = precision_recall_curve(truth[known, column], probabilities[known, column])
-        thresholds[column] = cuts[(precision * recall / np.maximum(precision + recall, 1e-9))[:-1].argmax()]  # F1 / 2
+        f1 = precision * recall / np.maximum(precision + recall, 1e-9)
+        thresholds[column] = cuts[f1[:-1].argmax()]
     return thresholds
 
 

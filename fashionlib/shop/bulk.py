@@ -222,13 +222,11 @@ def read_embeddings(path: str | Path) -> tuple[list[str], np.ndarray]:
 def join(job: Job, shards: list[Shard], outputs: dict[str, Path], facts: dict) -> None:
     """Join the parts, one at a time in memory, to the results; the tags last, so that with them all is there."""
     for number, (holds, path) in reversed(list(enumerate(outputs.items()))):
-        path.parent.mkdir(parents=True, exist_ok=True)
         for unfinished in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed here
             unfinished.unlink()
         known = {**facts, "holds": holds}
         schema = SCHEMAS[holds].with_metadata({METADATA: json.dumps(known)})
         tables = (read_part(job.parts(shard)[number]) for shard in shards)
-        known["before"] = path.exists() and file_sha256(path)
         write_atomically(path, partial(_write, path=path, facts=known, tables=tables, schema=schema))
 
 
@@ -236,7 +234,8 @@ def _write(file: BinaryIO, path: Path, facts: dict, **what) -> None:
     WRITERS[path.suffix.lower()](file, **what)
     file.flush()
     if path.suffix.lower() != ".parquet":  # before the file has its name: killed in between, the old one is known, too
-        write_json(_beside(path), {**facts, "sha256": file_sha256(file.name)})
+        sums = {"sha256": file_sha256(file.name), "before": path.exists() and file_sha256(path)}
+        write_json(_beside(path), facts | sums)
 
 
 def _beside(path: Path) -> Path:

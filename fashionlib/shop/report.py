@@ -39,5 +39,4 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
     page = Environment(autoescape=True).from_string(Path(__file__).with_name("report.html").read_text("utf-8"))
     shown = {"photos": cards, "of": len(least), "labels": tags["task"].dropna().unique()}
     text = page.render(title=f"Tags of {printable(photos.absolute().name)}", **shown)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write(text.encode()))

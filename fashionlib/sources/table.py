@@ -194,10 +194,11 @@ def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str,
     cells, known = [], False
     for name in [named] if isinstance(named, str) else named:
         prefix, texts = "" if isinstance(named, str) else f"{name}:", as_text(table[name])
-        if separator != ";" and (wrong := texts[texts.str.contains(";", na=False)]).any():
-            where = f"{path}: row {wrong.index[0]}"
-            raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
-        texts = as_text(table[name].map(lambda cell: cell.replace(separator, ";") if isinstance(cell, str) else cell))
+        if separator != ";":  # replaced before blanks are: it may be a line's end
+            if (wrong := texts[texts.str.contains(";", na=False)]).any():
+                where = f"{path}: row {wrong.index[0]}"
+                raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
+            texts = as_text(table[name].map(lambda c: c.replace(separator, ";") if isinstance(c, str) else c))
         said = [["?"] if text is None else parts(text) for text in texts]
         named_so = [[f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in row if p != "?"] for row in said]
         unknown = sorted({f"?{label.removeprefix('?')}" for row in named_so for label in row})

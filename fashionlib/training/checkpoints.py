@@ -62,7 +62,6 @@ class CheckpointFolder:
 
     def save(self, step: int, state: dict) -> None:
         """Write a state and remove all but the newest ``keep``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / f"step_{step:09d}.pth", lambda file: torch.save(state, file))
         for old in self.paths()[: -self.keep]:
             old.unlink(missing_ok=True)

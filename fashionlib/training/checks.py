@@ -39,10 +39,10 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
     others = [catalogue.tasks[task.name] for catalogue in having]
     what = f"task {task.name!r} is in {' and '.join(catalogue.name for catalogue in having)}"
     todo = f"take it from one of them: data.only(...) keeps the tasks it names ({there})"
-    foreign = [n for n, classes in others[0].labels.items() if classes and set(classes).isdisjoint(task.labels[n])]
-    if len(having) == 1 and foreign:
-        raise ValueError(f"{what}, which has no class of {foreign[0]!r} that the model knows; build the model for it")
     if len(having) == 1:
+        known = {label: set(classes) & set(task.labels.get(label, ())) for label, classes in others[0].labels.items()}
+        if foreign := [label for label in known if others[0].labels[label] and not known[label]]:
+            raise ValueError(f"{what}, which has no class of {foreign[0]!r} that the model knows; build the model anew")
         return
     if isinstance(task, Similarity):
         raise ValueError(f"{what}, whose items cannot be told apart; {todo}")

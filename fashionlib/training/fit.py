@@ -106,7 +106,7 @@ def fit(
     with run.locked():
         run_once(run.start)
         model.to(device)
-        batch = send_to_device(batches[next(orders[0].batches(0))[:: process_count()]], device)
+        batch = send_to_device(batches[next(orders[0].batches(0))[:: process_count()]], device)  # one's share
         arithmetic = run_once(lambda: run.arithmetic() or _fastest(model, batch, settings))
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)

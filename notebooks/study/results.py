@@ -110,7 +110,6 @@ class Results:
         if found.get("key") != key:
             found = {"key": key, "rows": compute().to_dict("records")}
             if self.writes:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, found)
         return pd.DataFrame(found["rows"])
 
