@@ -81,7 +81,7 @@ class Index(AbstractContextManager):
         if unknown := [name for name in wanted if name not in self.attributes]:
             raise ValueError(f"where: no attribute {unknown[0]}; the index has {', '.join(self.attributes) or 'none'}")
         for name, values in wanted.items():
-            _check_text(f"where, {name}", pd.Series(values, dtype=object))
+            _check_text(f"where, {name}", dict(enumerate(values)))
         queries = self._unit(embeddings)
         kinds = COLUMNS | dict.fromkeys(self.attributes, object)
         parts: list[Mapping] = [dict.fromkeys(kinds, ())]
@@ -157,7 +157,7 @@ def _checked_attributes(attributes: pd.DataFrame | None, names: Sequence[str], n
     return table[list(names)].astype("str")
 
 
-def _check_text(what: str, values: pd.Series) -> None:
+def _check_text(what: str, values: Mapping | pd.Series) -> None:
     if bad := [(row, value) for row, value in values.items() if not isinstance(value, str)]:
         raise ValueError(f"{what}, row {bad[0][0]}: {bad[0][1]!r} is not text; take .astype(str)")
 

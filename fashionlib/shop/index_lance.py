@@ -70,8 +70,8 @@ class LanceIndex(Index):
         for name, values in wanted.items():
             search = search.where(self._column(self.columns[name]).isin(values))
         search = search.minimum_nprobes(2**31 if wanted else PROBES).maximum_nprobes(0)  # more if they have too few
-        # to_arrow() would ask the table for its schema three times
-        found = search.select(["id", "_distance", *self.columns.values()]).to_batches().read_all()
+        # to_arrow(), or no row ids, would ask the table for its schema again, .4 milliseconds each time
+        found = search.with_row_id(True).select(["id", "_distance", *self.columns.values()]).to_batches().read_all()
         query = np.asarray(found["query_index"]) if "query_index" in found.column_names else np.zeros(len(found), int)
         found = found.take(order := np.lexsort((found["_distance"], query)))
         columns = {name: found[column].to_pylist() for name, column in {"id": "id", **self.columns}.items()}
