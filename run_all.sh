@@ -182,9 +182,10 @@ for notebook in "${chosen[@]}"; do
   name=$(basename "$notebook" .ipynb) began=$SECONDS running=$out/.running/$(basename "$notebook")
   say "$name ($profile)"
   rm -f "$running"
+  values=$("$python" -m study.runner run "$notebook" -f "$settings" --show) # papermill would show the whole profile
   # What the notebook prints goes to the log as it is; papermill itself speaks up only about errors.
-  if "$python" -m papermill "$notebook" "$running" -k python3 --cwd notebooks -f "$settings" \
-    -r profile "$profile" --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
+  if "$python" -m papermill "$notebook" "$running" -k python3 --cwd notebooks -y "$values" \
+    --no-progress-bar --log-level ERROR --stdout-file - --stderr-file - </dev/null; then
     mv -f "$running" "$out/$name.ipynb"
     rm -f "$out/$name.failed.ipynb"
     took+=", ${name%%_*} $(minutes $((SECONDS - began)))"

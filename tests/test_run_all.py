@@ -114,6 +114,7 @@ def test_a_fresh_machine_gets_an_environment_once_and_the_notebooks_run(house, o
     assert "uv pip install" in asked[-1] and asked[-1].endswith("-c constraints.txt -e .[all]")
     finished = house / "results" / "demo" / "notebooks"
     assert sorted(path.name for path in finished.iterdir()) == ["01_first.ipynb", "02_second.ipynb"]
+    assert "epochs" not in (finished / "02_second.ipynb").read_text(), "a setting of another notebook"
 
     (house / "pip.log").unlink()
     run = house / "results" / "demo" / "runs" / "01_model"

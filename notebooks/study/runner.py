@@ -53,8 +53,6 @@ def parameters(notebook: Path) -> dict[str, object]:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     found[name] = ast.literal_eval(value)
-                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    found[name] = ast.literal_eval(value)
                 case _:
                     raise ValueError(ast.unparse(statement))
     except (SyntaxError, ValueError) as error:
@@ -182,6 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("-f", dest="profile", type=Path, metavar="PROFILE.yaml", help="parameters of many notebooks")
     pair = {"nargs": 2, "action": "append", "default": [], "metavar": ("NAME", "VALUE")}
     command.add_argument("-p", dest="given", **pair, help="one parameter; may be repeated")
+    command.add_argument("--show", action="store_true", help="run nothing, print what would be replaced, as YAML")
     options = parser.parse_args(arguments)
     os.environ.setdefault("MPLBACKEND", "Agg")  # nobody looks at a window
     os.environ.setdefault("COLUMNS", "160")  # for tables
@@ -192,12 +191,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(" ".join(check(options.profile)))
             return 0
         values = chosen(options.notebook, options.profile, dict(options.given))
-        cells = read_cells(options.notebook)
+        if options.show:
+            print(yaml.safe_dump(values, sort_keys=False), end="")
+        else:
+            run(read_cells(options.notebook), options.notebook.absolute().parent, values)
     except ProfileError as error:
         print(f"study.runner: {error}", file=sys.stderr)
         return 1
-    try:
-        run(cells, options.notebook.absolute().parent, values)
     except Exception as error:  # its traceback was printed
         print(f"study.runner: {options.notebook.name} failed: {type(error).__name__}", file=sys.stderr)
         return 1

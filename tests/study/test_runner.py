@@ -13,9 +13,7 @@ from study.runner import ProfileError, check, chosen, main, parameters, read_val
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("[0-9]*.ipynb"))
 PROFILES = sorted((REPOSITORY / "notebooks" / "profiles").glob("*.yaml"))
-PARAMETERS = (
-    'profile = "interactive"\nresults_root = "../results"\nepochs = 8\nrate: float = 0.1\nseeds = [0]\nw = None\n'
-)
+PARAMETERS = 'profile = "interactive"\nresults_root = "../results"\nepochs = 8\nrate = 0.1\nseeds = [0]\nw = None\n'
 
 
 @pytest.fixture
