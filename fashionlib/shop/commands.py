@@ -53,8 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     folder, text = os.environ.get("FASHION_DATA") or "data", "of all datasets ($FASHION_DATA or data: %(default)s)"
     command.add_argument("--data", metavar="DIR", type=Path, default=folder, help=text)
 
-    command = commands.add_parser("cite", help="print what to cite (software, thesis, datasets), as BibTeX")
-    command.set_defaults(run=_cite)
+    commands.add_parser("cite", help="what to cite (software, thesis, datasets), as BibTeX").set_defaults(run=_cite)
     return parser
 
 
@@ -63,6 +62,8 @@ def _tag(options: argparse.Namespace) -> None:
     from .report import write_report
 
     given = ("top", "threshold", "batch_size", "shard_size", "engine", "workers")
+    if options.report and options.report.absolute() in [p and p.absolute() for p in (options.out, options.embeddings)]:
+        raise ValueError(f"--report {options.report} is where the tags or the embeddings go; name another file")
     bulk = BulkOptions(**{name: getattr(options, name) for name in given if getattr(options, name) is not None})
     print(tag_folder(options.model, options.photos, options.out, options.embeddings, options.overwrite, bulk))
     if options.report:

@@ -44,9 +44,8 @@ class Similarity(Task):
 
     def encode(self, table):
         """An item number for each row (N,), int64, those with a proxy first; ``MISSING`` where it is not known."""
-        first = pd.Series(self.items, dtype=object)
-        codes = pd.factorize(pd.concat([first, table[self.name].astype(object)], ignore_index=True))[0]
-        return codes[len(first) :].astype(np.int64)
+        codes = pd.factorize(pd.Series([*self.items, *table[self.name]], dtype=object))[0]
+        return codes[len(self.items) :].astype(np.int64)
 
     def head(self, features):
         """The embedding before it has unit length: a linear layer on standardised features, for pooled ones are all

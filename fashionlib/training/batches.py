@@ -24,8 +24,8 @@ class Batch(NamedTuple):
 
 
 class Batches(Dataset):
-    """Whole batches by their rows: ``batches[rows] -> Batch``. The rows of several catalogues are counted on; an image
-    counts as unlabelled for the tasks that its own catalogue does not have."""
+    """Whole batches by their rows: ``batches[rows] -> Batch``. The rows of several catalogues are counted on, and their
+    items (unless they have proxies), too; an image is unlabelled for the tasks that its own catalogue does not have."""
 
     def __init__(self, data: Sequence[ImageData], tasks: Iterable[Task]):
         self.parts = list(data)
@@ -39,14 +39,14 @@ class Batches(Dataset):
         encoded = np.full((len(self), *found[0].shape[1:]), MISSING, found[0].dtype)
         for part, targets in zip(having, found, strict=True):
             start = self.starts[self.parts.index(part)]
-            encoded[start : start + len(targets)] = targets
+            apart = start if isinstance(task, Similarity) and not task.items else 0
+            encoded[start : start + len(targets)] = np.where(targets < 0, targets, targets + apart)
         return encoded
 
     def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:
         """Rows of a split in the catalogues that have any of ``tasks``."""
         names, parts = {task.name for task in tasks}, zip(self.parts, self.starts, strict=False)
-        found = [p.catalogue.rows(split) + start for p, start in parts if p.catalogue.tasks.keys() & names]
-        return np.concatenate(found)
+        return np.concatenate([p.catalogue.rows(split) + k for p, k in parts if p.catalogue.tasks.keys() & names])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -58,8 +58,7 @@ class Batches(Dataset):
         if len(self.parts) == 1:
             return self.parts[0].fetch(rows)
         owner = np.searchsorted(self.starts, rows, side="right") - 1
-        width, height = self.parts[0].size
-        images = torch.empty(len(rows), height, width, 3, dtype=torch.uint8)
+        images = torch.empty(len(rows), *self.parts[0].size[::-1], 3, dtype=torch.uint8)
         for number, part in enumerate(self.parts):
             mine = owner == number
             images[torch.from_numpy(mine)] = part.fetch(rows[mine] - self.starts[number])

@@ -106,5 +106,7 @@ def test_another_file_is_not_overwritten(job, tmp_path):
     with pytest.raises(BulkError, match="thesis.html is there already"):
         write_report(tags, photos, kept)
     assert kept.read_text() == "years of work"
+    asked = ["tag", str(model), str(photos), "--out", str(tmp_path / "tags.csv"), "--report", f"{tmp_path}/tags.csv"]
+    assert main([*asked, "--overwrite"]) == 1 and not (tmp_path / "tags.csv").exists()  # a page over its own tags
     write_report(tags, photos, kept, overwrite=True)
     assert cards(kept.read_text()) == ["red.png"]

@@ -11,7 +11,7 @@ import torch
 from fashionlib.data.catalogue import Catalogue, CatalogueError
 from fashionlib.data.images import ImageData
 from fashionlib.evaluation.outcomes import outcomes_of
-from fashionlib.evaluation.predict import predict
+from fashionlib.evaluation.predict import joint_metrics, predict
 from fashionlib.models import MultitaskModel
 from fashionlib.tasks import Similarity, SingleLabel
 from fashionlib.tasks.labels import MISSING
@@ -61,6 +61,17 @@ def test_rows_of_the_second_catalogue_follow_and_its_images_count_for_its_own_ta
     assert (batch.targets["words"][[0, 2]] == MISSING).all() and (batch.targets["words"][1] >= 0).all()
     assert batch.targets["item"].tolist()[1::2] == [MISSING, MISSING]
     assert batch.targets["item"][0] == batch.targets["item"][2] >= 0
+
+
+def test_items_of_one_name_in_two_catalogues_are_two(items):
+    shop, twin = items.only("item"), items.only("item")
+    targets = Batches([shop, twin], shop.catalogue.select("item")).targets["item"]
+    same = targets[:, None] == targets[None]
+    assert (same == np.kron(np.eye(2), same[:30, :30])).all() and same.sum() == 2 * 10 * 9
+    torch.manual_seed(0)
+    model = MultitaskModel("resnet_tiny", shop.catalogue.select("item"), size=shop.size)
+    found = predict(model, shop, "train")
+    assert joint_metrics(found, found)["item"]["recall_at_1"] == 0  # the nearest is its copy, in the other catalogue
 
 
 def test_a_mixed_batch_joins_shuffled_images_with_several_of_each_item(labels, items):
