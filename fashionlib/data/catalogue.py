@@ -102,8 +102,9 @@ class Catalogue:
 
     def column(self, name: str) -> pd.Series:
         """A column of the table. Raises ``CatalogueError`` if there is none of that name."""
-        if name not in self.table:
-            raise CatalogueError(f"{self.name}: column {name!r} is missing; the table has {[*self.table]}")
+        if (n := [*self.table].count(name)) != 1:
+            there = "there twice" if n else "missing"
+            raise CatalogueError(f"{self.name}: column {name!r} is {there}; the table has {[*self.table]}")
         return self.table[name]
 
     def select(self, *names: str) -> list[Task]:
@@ -175,7 +176,7 @@ class Catalogue:
         table = self.table if columns is None else self.table[["image", "split", *columns]]
         return hashlib.sha256((images or self.image_fingerprint).encode() + table_bytes(table)).hexdigest()
 
-    @cached_property
+    @property  # files may be changed while it lives
     def image_fingerprint(self) -> str:
         """SHA-256 of which images there are, whatever their labels and split."""
         names = "\n".join(self.table["image"]).encode(errors="surrogateescape")
@@ -191,9 +192,9 @@ class Catalogue:
                 single = bool(classes) and not task.multi
                 unseen = int((~values.isin(classes)).sum()) if single else 0
                 share = values.value_counts(normalize=True).max() if single else float("nan")
-                known = len(classes) or values.nunique(), len(values), len(self) - len(values)
-                known = *known, unseen, self.respelled[column]
-                rows.append((column, f"{type(task).__name__} {task.name}", task.evaluated, *known, share))
+                n = len(classes) or values.nunique(), len(values), len(self) - len(values), unseen
+                kind = f"{type(task).__name__} {task.name}"
+                rows.append((column, kind, task.evaluated, *n, self.respelled[column], share))
         return pd.DataFrame(rows, columns=SUMMARY)
 
 

@@ -20,7 +20,7 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     Raises ``ValueError`` with fewer than 7 rows in all."""
     from sklearn.model_selection import train_test_split
 
-    strata = pd.Series(strata).fillna("").astype(str).reset_index(drop=True)
+    strata = pd.Series(strata).astype(object).fillna("").astype(str).reset_index(drop=True)
     n = len(strata)
     if n < RARE:
         raise ValueError(f"{n} rows are too few for a 70/15/15 split: at least {RARE} are needed")

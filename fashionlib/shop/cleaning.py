@@ -64,7 +64,7 @@ def fold_numbers(groups: Sequence, strata: Sequence, folds: int = 3, seed: int =
     from sklearn.model_selection import StratifiedGroupKFold
 
     groups = group_numbers(groups)
-    strata = pd.Series(strata).reset_index(drop=True).fillna("").astype(str)
+    strata = pd.Series(strata).reset_index(drop=True).astype(object).fillna("").astype(str)
     most = groups.max() + 1
     if not 2 <= folds <= most:
         raise ValueError(f"folds is {folds}; it must be at least 2, and at most the number of groups ({most})")

@@ -73,8 +73,7 @@ def plant_errors(
     planted = pd.DataFrame(parts, columns=["row", "image", "label", "true", "planted", "kind"])
     facts = {"label": label, "share": share, "seed": seed, "rows": planted["kind"].value_counts().to_dict()}
     changed = catalogue.with_labels(label, planted["row"].to_numpy(), planted["planted"].to_numpy(), planted=facts)
-    planted = planted.sort_values("row", ignore_index=True)
-    return ImageData(changed, data.pixels, data.position, data.folder), planted
+    return ImageData(changed, data.pixels, data.position, data.folder), planted.sort_values("row", ignore_index=True)
 
 
 def hide_labels(data: ImageData, label: str, share: float = 0.05, seed: int = 0) -> tuple[ImageData, pd.DataFrame]:

@@ -32,4 +32,4 @@ def open_catalogue(name: str | Path, root: str | Path | None = None, **options) 
         return open_folder(path, **options)
     if path.suffix.lower() in (".csv", ".parquet"):
         return open_table(path, **options)
-    raise ValueError(f"no dataset {str(name)!r}, nor a folder or table of that path; there are {', '.join(DATASETS)}")
+    raise ValueError(f"{str(name)!r}: no dataset, folder or table (.csv, .parquet); there are {', '.join(DATASETS)}")

@@ -56,22 +56,21 @@ def present_images(
     under a name in other letter case, which would be found on some computers and not on others."""
     top = set(table["image"].str.split("/", n=2).str[1].str.casefold())
     candidates = sorted(_image_folders(folder), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
-    there = {f"{IMAGE_FOLDER}{path}" for path, _ in all_files(candidates[0])} if candidates else set()
+    found = dict(all_files(candidates[0])) if candidates else {}
+    there = {f"{IMAGE_FOLDER}{path}" for path in found}
+    odd = next((f" ({why})" for why in found.values() if isinstance(why, BadImage)), "")  # such as a link to a folder
     here = table["image"].isin(there)
     gone = table[~here]
     on_disk = {path.casefold(): path for path in there} if len(gone) else {}
     for row in gone.itertuples():
         if near := on_disk.get(row.image.casefold()):
-            raise CatalogueError(
-                f"{row.source} line {row.row}: {row.image} is not in {candidates[0]}; the nearest path is {near}, "
-                "which differs in letter case: rename it as the annotation has it"
-            )
+            what = f"{row.source} line {row.row}: {row.image} is not in {candidates[0]}; the nearest path is {near}"
+            raise CatalogueError(f"{what}, which differs in letter case: rename it as the annotation has it")
     if len(gone) == len(table):
-        raise CatalogueError(
-            f"{name}: none of the {len(table):,} images that {table['source'].iloc[0]} lists is there. The first, "
-            f"{table['image'].iloc[0]}, belongs in {folder / 'img'} or {folder / 'Img' / 'img'}. {REQUEST} there"
-        )
-    rejected = gone.assign(reason=f"no such file in {candidates[0]}")[list(REJECTED)]
+        what = f"{name}: none of the {len(table):,} images that {table['source'].iloc[0]} lists is there. The first"
+        where = f"{table['image'].iloc[0]}, belongs in {folder / 'img'} or {folder / 'Img' / 'img'}"
+        raise CatalogueError(f"{what}, {where}{odd}. {REQUEST} there")
+    rejected = gone.assign(reason=f"no such file in {candidates[0]}{odd}")[list(REJECTED)]
     table, images = table[here].drop(columns=["source", "row"]), DeepFashionImages(candidates[0])
     return images if boxes is None else CroppedImages(images, table["image"], boxes[here]), table, rejected
 

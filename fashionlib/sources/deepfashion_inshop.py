@@ -46,8 +46,7 @@ def open_inshop(root: str | Path, *, crop: bool = True, seed: int = 42) -> Catal
 def _partition(file: ListFile, seed: int) -> pd.DataFrame:
     """Columns image, gender, category, item, split, source and row, the last two being the file and its line."""
     images = file.images()
-    like = "{} is not a path like img/MEN/Denim/id_00000080/01_1_front.jpg"
-    file.refuse(images.str.count("/") != 4, images, like)
+    file.refuse(images.str.count("/") != 4, images, "{} is not a path like img/MEN/Denim/id_00000080/01_1_front.jpg")
     table = images.str.split("/", expand=True)[[1, 2]].set_axis(["gender", "category"], axis=1)
     table.insert(0, "image", images)
     table["item"] = file.table["item_id"]

@@ -76,6 +76,8 @@ def read_values(path: Path, names: Sequence[str]) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise CatalogueError(f"{path} line {line}: not UTF-8 text ({error.reason})") from None
     check_count(path, said, len(images))
+    if n > 1 and images and all(text is None or text.count(";") == n - 1 for text in texts):
+        raise CatalogueError(f"{path}: no value is -1 (does not apply); 0 is not known. Write -1 for 0 in a 0/1 copy")
     return pd.DataFrame({"image_name": pd.array(images, dtype="str"), "attributes": pd.array(texts, dtype="str")})
 
 

@@ -56,8 +56,7 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
     table = table.join(name_labels(table))
     table["split"] = new_split(table, "articleType", seed, str(folder), "add rows", split == "grouped")
     table = table.astype(object).where(table.notna(), None)
-    facts = {"split": split, "split_seed": seed}
-    return Catalogue(table, product_tasks(minimum), images, "products", rejected, facts)
+    return Catalogue(table, product_tasks(minimum), images, "products", rejected, {"split": split, "split_seed": seed})
 
 
 def product_tasks(minimum: int = MINIMUM) -> list[Task]:
@@ -104,7 +103,7 @@ class ParquetImages:
         name, row = location.rsplit("#", 1)
         if name not in self._columns:
             struct = pq.read_table(self.files[name], columns=["image"])["image"].combine_chunks()
-            self._columns[name] = struct.field("bytes")
+            self._columns[name] = struct.field("bytes") if hasattr(struct, "field") else struct
         data = self._columns[name][int(row)].as_py()
         if data is None:
             raise BadImage(f"{location}: the row has no image")
@@ -144,7 +143,7 @@ def _read_parquet(folder: Path) -> tuple[pd.DataFrame, ImageSource, None]:
             part = pq.read_table(file, columns=list(COLUMNS)).to_pandas()
         except (pyarrow.ArrowException, OSError) as error:  # OSError: a damaged page
             raise CatalogueError(f"{file}: not a whole parquet file ({error}); {_fetch(folder.parent)}") from None
-        parts.append(part.assign(image=[f"{name}#{row}" for row in range(len(part))]))
+        parts.append(part.assign(id=pd.to_numeric(part["id"]), image=[f"{name}#{row}" for row in range(len(part))]))
     return pd.concat(parts, ignore_index=True), images, None
 
 
@@ -164,7 +163,7 @@ def read_styles(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         fields = line.rstrip("\r").split(",", len(header) - 1)
         if len(fields) < len(header):
             reason = f"{len(fields)} fields instead of {len(header)}"
-        elif not fields[0].isdecimal():
+        elif not fields[0].isdecimal() or len(fields[0]) > 18:
             reason = f"id {fields[0]!r} is not a number"
         elif seen.setdefault(fields[0], number) != number:
             reason = f"id {fields[0]} occurred before, in line {seen[fields[0]]}"
@@ -185,5 +184,4 @@ def _read_kaggle(folder: Path) -> tuple[pd.DataFrame, ImageSource, pd.DataFrame]
     rejected = pd.concat([rejected, gone[list(REJECTED)]], ignore_index=True)
     if not there.any():
         raise nothing_left(f"{path}: none of its {len(rejected):,} rows has an image", rejected)
-    table = table[there].reset_index(drop=True).astype({"id": "int64"})
-    return table, FolderImages(folder / "images"), rejected
+    return table[there].reset_index(drop=True).astype({"id": "int64"}), FolderImages(folder / "images"), rejected

@@ -46,8 +46,8 @@ def open_table(
     path, named = Path(path), COLUMNS | columns
     named["labels"] = [named["labels"]] if isinstance(named["labels"], str) else list(named["labels"])
     image, category, attributes, item, split, labels = named.values()
-    if not path.is_file():
-        raise CatalogueError(f"{path}: no such table")
+    if not path.is_file() or path.suffix.lower() not in (".csv", ".txt", ".parquet"):
+        raise CatalogueError(f"{path}: no such table; it is a file .csv (in text of UTF-8) or .parquet")
     table, wrong, nested = (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path)
     _check_columns(path, table, named, nested)
     folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)
@@ -143,7 +143,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, list, dict]:
     try:
         types = {field.name: str(field.type) for field in pq.read_schema(path)}
         nested = {name: kind for name, kind in types.items() if re.match(".*(list|binary)|struct|map", kind)}
-        table = pq.read_table(path, columns=[name for name in types if name not in nested])
+        table = pq.ParquetFile(path).read(columns=[name for name in types if name not in nested])
         table.validate(full=True)
         return table.to_pandas(ignore_metadata=True, integer_object_nulls=True), [], nested  # the index, too
     except (pyarrow.ArrowException, OSError, ValueError) as error:  # a damaged page, a date before all others
@@ -196,8 +196,7 @@ def _attributes(table: pd.DataFrame, named: str | Sequence[str], separator: str,
         prefix, texts = "" if isinstance(named, str) else f"{name}:", as_text(table[name])
         if separator != ";":  # replaced before blanks are: it may be a line's end
             if (wrong := texts[texts.str.contains(";", na=False)]).any():
-                where = f"{path}: row {wrong.index[0]}"
-                raise CatalogueError(f"{where} has the attribute {wrong.iloc[0]!r}; a name must not hold ';'")
+                raise CatalogueError(f"{path}: row {wrong.index[0]}: a name must not hold ';': {wrong.iloc[0]!r}")
             texts = as_text(table[name].map(lambda c: c.replace(separator, ";") if isinstance(c, str) else c))
         said = [["?"] if text is None else parts(text) for text in texts]
         named_so = [[f"?{prefix}{p[1:]}" if p[0] == "?" else prefix + p for p in row if p != "?"] for row in said]

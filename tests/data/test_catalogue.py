@@ -104,6 +104,13 @@ def test_a_row_that_does_not_fit_is_named(changes, words):
         catalogue(**changes)
 
 
+def test_a_column_that_is_there_twice_is_named():
+    for name in ("image", "split", "colour"):
+        twice = pd.concat([table(), table()[[name]]], axis=1)
+        with pytest.raises(CatalogueError, match=f"shop: column '{name}' is there twice"):
+            Catalogue(twice, [SingleLabel("colour")], NoImages(), "shop")
+
+
 def test_two_tasks_of_one_name_are_refused():
     with pytest.raises(CatalogueError, match=all_of("same name", "colour")):
         catalogue([SingleLabel("colour"), SingleLabel("colour")])

@@ -112,6 +112,7 @@ def test_changed_images_another_size_or_limit_get_a_cache_of_their_own(photos, e
     fresh = open_again(photos)
     new = cache_images(fresh, SIZE, tmp_path / "cache")
     assert old.pixels[2].max() == 100 and new.pixels[2].max() == 7
+    assert cache_images(photos, SIZE, tmp_path / "cache").folder == new.folder  # the same catalogue sees it, too
     cache_images(fresh, (12, 16), tmp_path / "cache")
     assert len(caches(tmp_path / "cache")) == 3
     assert len(cache_images(fresh, SIZE, tmp_path / "cache", max_pixels=24 * 32).catalogue) == 4

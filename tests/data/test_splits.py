@@ -72,6 +72,10 @@ def test_missing_strata_are_split_too():
     kinds = pd.Series(strata(shirt=100, shoe=100)).mask(np.arange(200) % 4 == 0)
     counts = pd.crosstab(kinds.fillna("none"), random_split(kinds))
     assert counts.loc["none", "test"] in (7, 8) and counts.to_numpy().sum() == 200
+    prices = pd.Series(np.arange(200) % 3).mask(np.arange(200) % 4 == 0)
+    wanted = random_split(prices.astype("Int64").astype(object)).tolist()
+    assert random_split(prices.astype("Int64")).tolist() == wanted
+    assert random_split(prices.astype("Int64").astype("category")).tolist() == wanted
 
 
 @pytest.mark.parametrize("n", [7, 8, 15, 40])

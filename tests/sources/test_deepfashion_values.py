@@ -67,6 +67,16 @@ def test_wrong_values_are_told_with_file_and_line(tmp_path, bad, message):
         read_values(path, list("abcd"))
 
 
+def test_a_copy_in_zeros_and_ones_is_not_read_as_if_nothing_were_known(tmp_path):
+    lines = [f"img/{row}.jpg  {'0 1 0 0' if row % 2 else '1 0 0 0'}" for row in range(6)]
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(["6", "image_name attribute_labels", *lines]) + "\n")
+    with pytest.raises(CatalogueError, match="list.txt: no value is -1"):
+        read_values(path, list("abcd"))
+    path.write_text(path.read_text().replace("0 1 0 0", "0 1 0 -1"))
+    assert read_values(path, list("abcd"))["attributes"].iloc[1] == "?a;b;?c"
+
+
 def test_other_files_are_not_taken_for_values(tmp_path):
     path = tmp_path / "list.txt"
     for content, message in (

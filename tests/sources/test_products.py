@@ -125,19 +125,32 @@ def test_attributes_and_brands_need_some_training_images(tmp_path, encode):
 
 
 def test_bad_lines_and_rows_without_an_image_are_listed_with_their_line(tmp_path, encode):
-    rows = [*ROWS[:2], "77,Men,Apparel", *ROWS[2:], ROWS[0], "x1" + ROWS[1][5:]]
+    rows = [*ROWS[:2], "77,Men,Apparel", *ROWS[2:], ROWS[0], "x1" + ROWS[1][5:], "9" * 19 + ROWS[1][5:]]
     root = kaggle(tmp_path / "data", encode, rows, without={"26960"})
     catalogue = open_catalogue("products", root)
     assert len(catalogue) == 7
     listed = catalogue.rejected.set_index("image")
-    assert listed["row"].to_dict() == {"77.jpg": 4, "15970.jpg": 11, "x1.jpg": 12, "26960.jpg": 10}
+    numbers = {"77.jpg": 4, "15970.jpg": 11, "x1.jpg": 12, f"{'9' * 19}.jpg": 13, "26960.jpg": 10}
+    assert listed["row"].to_dict() == numbers
     lines = (root / "styles.csv").read_text().splitlines()
     for image, line in listed["row"].items():
         assert lines[line - 1].startswith(image.removesuffix(".jpg") + ",")
-    reasons = ("3 fields instead of 10", "15970 occurred before", "'x1' is not a number", "no file of that name")
+    reasons = ["3 fields instead of 10", "15970 occurred before", "'x1' is not a number", "9' is not a number"]
+    reasons.append("no file of that name")
     for reason, text in zip(reasons, listed["reason"], strict=True):
         assert reason in text
     assert (listed["source"] == str(root / "styles.csv")).all()
+
+
+def test_a_hub_of_plain_bytes_and_ids_as_text_is_read_the_same(tmp_path, encode):
+    root, wanted = hub(tmp_path / "other", encode), open_catalogue("products", hub(tmp_path / "data", encode))
+    for file in root.glob("*/data/*.parquet"):
+        table = pq.read_table(file).to_pandas()
+        table = table.assign(id=table["id"].astype(str), image=[image["bytes"] for image in table["image"]])
+        pq.write_table(pa.Table.from_pandas(table), file)
+    found = open_catalogue("products", root)
+    pd.testing.assert_frame_equal(found.table, wanted.table)
+    assert [found.read(row) for row in range(8)] == [wanted.read(row) for row in range(8)]
 
 
 def test_a_row_without_bytes_is_quarantined_and_the_others_go_on(tmp_path, encode):

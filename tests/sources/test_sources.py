@@ -12,7 +12,7 @@ from fashionlib.sources import DATASETS, open_catalogue
 
 
 def test_names_and_roots_that_are_needed():
-    with pytest.raises(ValueError, match="no dataset 'shoes', nor a folder or .*; there are products, deepfashion"):
+    with pytest.raises(ValueError, match="'shoes': no dataset, folder or table .*; there are products, deepfashion"):
         open_catalogue("shoes")
     for name in DATASETS:
         with pytest.raises(ValueError, match=f"open_catalogue.'{name}', root.: root is needed"):

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fashionlib.data.catalogue import CatalogueError
@@ -88,7 +90,7 @@ def test_one_column_of_attributes_stays_as_it_is(shop):
     frame = pd.DataFrame({"image": PHOTOS, "tags": [cell.replace(";", "\n") for cell in cells], "split": "train"})
     frame.to_parquet(lines := path.with_name("lines.parquet"))
     assert open_catalogue(lines, **options, separator="\n").table["attributes"].tolist() == expected
-    with pytest.raises(CatalogueError, match="row 2 has the attribute 'floral ; long;[?]lace'.* not hold ';'"):
+    with pytest.raises(CatalogueError, match="row 2: a name must not hold ';': 'floral ; long;[?]lace'"):
         open_catalogue(path, **options, separator="|")
 
 
@@ -273,10 +275,17 @@ def test_files_that_are_no_table(shop, tmp_path):
     parquet.write_bytes(whole)
     with pytest.raises(CatalogueError, match="my.parquet: not a whole parquet file"):
         open_catalogue(parquet, **OPTIONS)
+    table = pa.table([["1.jpg"], ["a"], ["b"]], names=["photo", "type", "type"])
+    pq.write_table(table, parquet)
+    with pytest.raises(CatalogueError, match="my.parquet: two columns are called 'type'"):
+        open_catalogue(parquet, images="photos", image="photo", category="type")
     with pytest.raises(CatalogueError, match="none.csv: no such table"):
         open_catalogue(tmp_path / "none.csv", **OPTIONS)
-    with pytest.raises(ValueError, match="no dataset 'prodcts', nor a folder or .*there are products, .*deepfashion"):
+    with pytest.raises(ValueError, match="'prodcts': no dataset, folder or table .*there are products, .*deepfashion"):
         open_catalogue("prodcts", tmp_path)
+    path.rename(tmp_path / "my.xlsx")
+    with pytest.raises(ValueError, match=r"my.xlsx': no dataset, folder or table \(.csv, .parquet\)"):
+        open_catalogue(tmp_path / "my.xlsx", **OPTIONS)
 
 
 def test_only_the_files_of_the_table_count_for_its_fingerprint(shop, tmp_path, encode):
