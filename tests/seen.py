@@ -41,7 +41,7 @@ def titles(figure: Figure) -> list[str]:
 
 
 def legend(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+    return [text.get_text().rstrip() for text in figure.legends[0].get_texts()]
 
 
 def words_of(figure: Figure) -> list[Text]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, zlib
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ class Reached:
 
 
 def keep(path: Path, record: dict, reached: Reached) -> None:
-    """Write it as a compressed npz file, probabilities in half precision, which moves a mAP by less than 1e-4. What was
+    """Write it as a compressed npz file, probabilities in half precision, which moves a mAP by some 1e-4. What was
     there of another ``record`` is set aside."""
     about = {"record": record, "facts": reached.facts, "history": reached.history.to_csv(index=False), "tasks": {}}
     arrays = {}
@@ -57,7 +57,7 @@ def kept(path: Path, record: dict) -> Reached | None:
                 values = {name: file[f"{task}/{name}"] for name in of["values"]}
                 arrays = {name: file[f"{task}/{name}"] for name in ARRAYS if f"{task}/{name}" in file}
                 outcomes[task] = Outcome(of["metrics"], values, **arrays)
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         text = "restore it with git, or remove it to train that network again"
         raise ValueError(f"{path} is damaged ({type(error).__name__}): {text}") from error
     return Reached(outcomes, pd.read_csv(StringIO(about["history"])), about["facts"])

@@ -34,6 +34,9 @@ def test_bars_are_the_counts(data):
     assert bars[0] == {"red": 4, "blue": 2, "green": 1}
     assert bars[1] == {"shirt": 3, "shoe": 3, "bag": 2} and bars[2] == {"a": 5, "b": 2, "c": 1}
     assert titles(figure)[0] == "colour: 3 classes, 1 images without"
+    years = shaded(pd.DataFrame({"kind": ["a"] * 6, "year": [2011] + [2012] * 2 + [2013] * 3}), [SingleLabel("kind")])
+    (axes,) = class_balance(years.catalogue, ["year"]).axes
+    assert ticks(axes) == ["2013", "2012", "2011"] and [b.get_width() for b in axes.patches] == [3, 2, 1]
 
 
 def test_many_classes_are_a_falling_curve():

@@ -89,6 +89,9 @@ def test_a_map_colours_the_commonest_and_leaves_the_others_grey():
     assert figure.legends[0].get_title().get_text() == "category, images"
     assert legend(embedding_map(points, pd.Series(list("abcdefghijklm")), commonest=20))[-1] == "all others, 6"
     assert legend(embedding_map(points, pd.Series(["a"] * 13))) == ["a, 13"]
+    alike = pd.Series([f"A very long name of women's clothing, {colour}" for colour in ["red", "blue"] * 6 + ["red"]])
+    first, second = legend(embedding_map(points, alike.drop(12).reindex(range(13))))[:2]
+    assert first == second and first.endswith("…, 6")  # cut alike, and two all the same
 
 
 @pytest.mark.parametrize("n, more", [(3, 0), (8, 0), (3, 10)])

@@ -1,5 +1,6 @@
 """The configurations see the same images, and what a catalogue lacks is left out."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -86,7 +87,17 @@ def test_an_outcome_of_other_settings_is_made_anew_and_the_old_one_set_aside(tmp
     assert aside.read_bytes() == first and (outcomes / "06_single_category_1_0.npz").read_bytes() != first
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"version https://git-lfs.github.com/spec/v1\n"])
+def spoilt() -> bytes:
+    """A file of which a piece inside is another: no stream of deflate."""
+    np.savez_compressed(file := io.BytesIO(), about=np.array("a network " * 99))
+    whole = file.getvalue()
+    return whole[:60] + b"\xff" * 8 + whole[68:]
+
+
+GIT_LFS = b"version https://git-lfs.github.com/spec/v1\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", GIT_LFS, spoilt()])
 def test_a_damaged_outcome_is_named(tmp_path, content):
     path = tmp_path / "smoke/outcomes/06_single_category_1_0.npz"
     path.parent.mkdir(parents=True)

@@ -142,7 +142,7 @@ def _column(catalogue: Catalogue, label: str) -> pd.Series:
 def _bars(axes: Axes, counts: pd.Series) -> None:
     if counts.empty:
         return
-    sns.barplot(x=counts.to_numpy(), y=list(counts.index), orient="h", color=BLUE, saturation=1, ax=axes)
+    sns.barplot(x=counts.to_numpy(), y=list(counts.index.astype(str)), orient="h", color=BLUE, saturation=1, ax=axes)
     axes.set_yticks(range(len(counts)), [shorten(name, 1.1, 7) for name in counts.index])
     axes.bar_label(axes.containers[0], fmt="{:,.0f}", padding=2, fontsize=6.5)
     axes.tick_params(axis="y", length=0)

@@ -102,7 +102,8 @@ def attribute_scatter(table: pd.DataFrame, named: int = 10) -> Figure:
         raise ValueError(f"attribute_scatter: none of the {len(table)} attributes has a test image")
     count = part["group"].value_counts()  # the largest group is drawn first, so that it does not hide a small one
     part = part.sort_values("group", key=lambda groups: -groups.map(count), kind="stable")
-    keys = [f"{shorten(group or NO_GROUP, 1.2, 7)} ({count[group]})" for group in part["group"]]
+    place = {group: " " * k for k, group in enumerate(count.index)}  # names that look alike differ at their end
+    keys = [f"{shorten(group or NO_GROUP, 1.2, 7)} ({count[group]}){place[group]}" for group in part["group"]]
     x, y = "prevalence", "average_precision"
     figure, axes = plt.subplots(figsize=(TEXT_WIDTH, 4.2), layout="constrained")
     sns.scatterplot(part, x=x, y=y, hue=keys, style=keys, s=20, alpha=0.75, linewidth=0, ax=axes, **look_of(keys))

@@ -67,9 +67,8 @@ def embedding_map(points: np.ndarray, labels: pd.Series, commonest: int = 7) -> 
     """Images as points (N, 2), coloured and marked by their label, whose name is the legend's title; named are the
     ``commonest`` labels, at most seven, the others are grey. The axes of such a projection have no unit."""
     counts = labels.value_counts()
-    named = {
-        name: f"{shorten(name, 1.2, 7)}, {counts[name]:,}" for name in counts.index[: min(commonest, len(COLOURS))]
-    }
+    most = counts.index[: min(commonest, len(COLOURS))]  # names that look alike differ by blanks at their end
+    named = {name: f"{shorten(name, 1.2, 7)}, {counts[name]:,}{' ' * k}" for k, name in enumerate(most)}
     keys, look = labels.astype(object).map(named), look_of(named.values())
     if keys.isna().any():
         rest = f"all others, {keys.isna().sum():,}"
