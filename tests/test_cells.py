@@ -38,6 +38,11 @@ CELLS = st.one_of(st.none(), st.text(max_size=12), st.integers(), st.floats(), s
     (torch.tensor([1, -2]), ["1", "-2"]),
     (np.array([0.1, 2, 1000001, np.nan], np.float32), ["0.1", "2", "1000001", None]),
     (pd.Categorical(["a", None]), ["a", None]),
+    (pd.array([0.1, None], "float[pyarrow]"), ["0.1", None]),
+    (pa.array([0.1, None], pa.float32()), ["0.1", None]),
+    (pa.array(np.array([0.1], np.float16)), ["0.1"]),
+    (np.array([0.1], ">f4"), ["0.1"]),
+    (pd.array([0.1, None], "Float32"), ["0.1", None]),
     ((), []),
 ])  # fmt: skip
 def test_what_a_cell_means(values, expected):
@@ -48,6 +53,7 @@ def test_what_a_cell_means(values, expected):
     ("décolleté", unicodedata.normalize("NFD", "décolleté")), ("dress", "dress\u200b"), ("dress", "\ufeffdress"),
     ("long dress", "long\u00a0dress"), ("long dress", " long \t dress\n"), ("dress", "dr\u200dess"),
     ("dress", "d\u00adress"), ("12", "12.0"), ("size:37", "size:37.0"), ("dress", "\u202adress\u202c"),
+    ("caf\u00e9", "cafe\u200b\u0301"),
 ])  # fmt: skip
 def test_what_looks_the_same_is_the_same(one, other):
     assert plain(other) == one and as_text([one, other]).nunique() == 1

@@ -60,7 +60,7 @@ def contrast(
     ci_low and ci_high (95%, over test images and seeds), and a two-sided p: one minus the confidence level at which the
     interval would begin to hold zero, at least 2 / (repeats + 1). With a ``margin`` it is that of -margin instead: a
     small p and an interval above -margin show that the first is not inferior (see ICH E9, 1998, section 3.3.2). NaN for
-    a metric that is neither a mean nor ``map``. Raises ``ValueError`` if the test images differ."""
+    a metric that is neither a mean nor ``map``. Raises ``ValueError`` if groups or many-label truths differ."""
     _check("contrast", [*first, *second])
     one, two = _draws([first, second], metric, repeats, seed)
     draws = pd.Series(one - two).dropna()
@@ -73,9 +73,9 @@ def contrast(
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """p-values adjusted for how many there are (M,), in their order (Holm, 1979): to reject those below a level keeps
-    the chance of any false rejection among them below it."""
+    the chance of any false rejection among them below it. NaN stays, and is no test."""
     p = pd.Series(np.asarray(p_values, float)).sort_values()
-    return (p * np.arange(len(p), 0, -1)).cummax().clip(upper=1).sort_index().to_numpy()
+    return (p * np.arange(p.count(), p.count() - len(p), -1)).cummax().clip(upper=1).sort_index().to_numpy()
 
 
 def _draws(sides: Sequence[Sequence[Outcome]], metric: str, repeats: int, seed: int) -> list[np.ndarray]:

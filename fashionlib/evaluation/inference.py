@@ -25,7 +25,7 @@ def infer(
         raise ValueError(f"{data.catalogue.name}: no row is asked for")
     rows = np.array_split(rows, process_count())[process_number()]
     device = next(model.parameters()).device
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}  # frozen batch norms are not as the others
     model.eval()
     model.settle()
     batches = []
@@ -34,6 +34,7 @@ def infer(
             images = data.fetch(rows[start : start + BATCH]).to(device, non_blocking=True)
             found = compute([images, images.flip(2)] if mirror else [images])
             batches.append({name: output.float().cpu().numpy() for name, output in found.items()})
-    model.train(was_training)
+    for module, training in modes.items():
+        module.training = training
     batches = gather_object(batches) if process_count() > 1 else batches
     return {name: np.concatenate([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}

@@ -103,7 +103,8 @@ def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path)
             many, thresholds = [task.name for task in tasks if isinstance(task, MultiLabel)], {}
             if many and (part.catalogue.table["split"] == "val").any():
                 val = predict_once(model, part, "val", run_dir)
-                thresholds = {name: best_thresholds(val.activations[name], val.targets[name]) for name in many}
+                known_there = [name for name in many if (val.targets[name] == 1).any()]
+                thresholds = {n: best_thresholds(val.activations[n], val.targets[n]) for n in known_there}
             found |= outcomes(predict_once(model, part, "test", run_dir), thresholds)
         if twice := result.keys() & found.keys():
             raise ValueError(f"{', '.join(twice)}: in several catalogues; keep it in one with data.only(...)")
@@ -112,8 +113,8 @@ def outcomes_of(model: MultitaskModel, data: Sequence[ImageData], run_dir: Path)
 
 
 def _test_ranking(model: MultitaskModel, data: ImageData, run_dir: Path, task: str) -> Ranking:
-    *sides, alone = query_and_gallery(data.catalogue)
-    split, items = (data.catalogue.table[column].to_numpy() for column in ("split", "item"))
+    *sides, alone = query_and_gallery(data.catalogue, item=task)
+    split, items = (data.catalogue.table[column].to_numpy() for column in ("split", task))
     embeddings = np.zeros((len(split), model.tasks[task].dimension), np.float32)
     for name in np.unique(split[np.concatenate(sides)]):  # "test", or "query" and "gallery"
         seen = predict_once(model, data, name, run_dir)

@@ -11,16 +11,16 @@ from ..tasks import Similarity
 from .inference import infer
 
 
-def query_and_gallery(catalogue: Catalogue, split: str = "test") -> tuple[np.ndarray, np.ndarray, bool]:
+def query_and_gallery(catalogue: Catalogue, split="test", item="item") -> tuple[np.ndarray, np.ndarray, bool]:
     """Row numbers of the images that ask and of those that answer, and whether they are the same.
 
     For the test, a dataset's own query and gallery are used where it has them. Elsewhere every image of the split asks
-    all others of it ("leave one out"), images of other items and of none among them. Raises ``CatalogueError`` if no
-    item has two images in the split."""
+    all others of it ("leave one out"), images of other items and of none among them. ``item`` is the column of items.
+    Raises ``CatalogueError`` if none has two images in the split."""
     if split == "test" and {"query", "gallery"} <= set(catalogue.table["split"]):
         return catalogue.rows("query"), catalogue.rows("gallery"), False
     rows = catalogue.rows(split)
-    if not catalogue.column("item")[rows].dropna().duplicated().any():
+    if not catalogue.column(item)[rows].dropna().duplicated().any():
         raise CatalogueError(f"{catalogue.name}: no item has two images in split {split!r}; there is nothing to find")
     return rows, rows, True
 

@@ -39,7 +39,7 @@ def candidates(device: torch.device, precision: str = "auto", layout: str = "aut
 
 def fastest(step: Callable, among: Iterable[Arithmetic], repeats=3) -> tuple[Arithmetic, dict[Arithmetic, float]]:
     """The arithmetic in which ``step`` takes the least time, and the seconds of each that was tried. The first step of
-    each warms up; one that takes three times as long as the best so far is not repeated."""
+    each warms up; a later one that takes three times as long as the best so far is the last."""
     among, seconds = list(among), {}
     for arithmetic in among if len(among) > 1 else ():
         times, least = [], min(seconds.values(), default=float("inf"))
@@ -49,7 +49,7 @@ def fastest(step: Callable, among: Iterable[Arithmetic], repeats=3) -> tuple[Ari
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
-            if times[-1] > 3 * least:
+            if len(times) > 1 and times[-1] > 3 * least:
                 break
         seconds[arithmetic] = min(times[1:] or times)
     return min(seconds, key=seconds.get, default=among[0]), seconds

@@ -31,8 +31,7 @@ def best_thresholds(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     for column in np.flatnonzero((truth == 1).any(0)):
         known = truth[:, column] >= 0
         precision, recall, cuts = precision_recall_curve(truth[known, column], probabilities[known, column])
-        f1 = precision * recall / np.maximum(precision + recall, 1e-9)
-        thresholds[column] = cuts[f1[:-1].argmax()]
+        thresholds[column] = cuts[(precision * recall / np.maximum(precision + recall, 1e-9))[:-1].argmax()]  # of F1
     return thresholds
 
 

@@ -115,8 +115,7 @@ def _numbers(*items: Sequence) -> list[np.ndarray]:
     texts = [as_text(part) for part in items]
     numbers, names = pd.factorize(pd.concat(texts, ignore_index=True))
     negative = [number for number, name in enumerate(names) if re.fullmatch(r"-\d+(\.\d+)?", name)]
-    numbers = np.where(np.isin(numbers, negative), -1, numbers)
-    return np.split(numbers, np.cumsum([len(part) for part in texts])[:-1])
+    return np.split(np.where(np.isin(numbers, negative), -1, numbers), np.cumsum([len(part) for part in texts])[:-1])
 
 
 def _unit(name: str, embeddings: np.ndarray, numbers: np.ndarray) -> torch.Tensor:

@@ -7,12 +7,15 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from ..cells import plain
+
 CHECKED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # 8.0 is no whole number, "1e-3" no number
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a list will do
+Classes = Annotated[Names, AfterValidator(lambda names: tuple(map(plain, names)))]  # spelled as cells are
 
 
 @dataclass(frozen=True, config=CHECKED)

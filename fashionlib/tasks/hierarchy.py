@@ -17,9 +17,9 @@ from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
 class Hierarchy(Task):
     """A taxonomy such as master category > sub-category > article type.
 
-    The head has one logit for each *path* seen in training, and one softmax over them. The probability of a class at
-    any level is the sum over its paths (Redmon and Farhadi, 2017), so that a predicted path is never an impossible one.
-    The loss is the sum over levels of the cross-entropy, each masked by itself."""
+    The head has one logit for each *path* seen in training, and one softmax over them; a row that lacks a level shows
+    no path, nor a class that other rows do not have. The probability of a class at any level is the sum over its paths
+    (Redmon and Farhadi, 2017): no predicted path is impossible. The loss is the sum of the levels' cross-entropies."""
 
     levels: Names = ()
     paths: tuple[tuple[str, ...], ...] = ()

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..metrics.attributes import mean_average_precision
-from .base import CHECKED, Names, Task, log_probabilities
+from .base import CHECKED, Classes, Names, Task, log_probabilities
 from .labels import MISSING, Labels
 
 
@@ -35,7 +35,7 @@ class MultiLabel(Task):
 
     multi: ClassVar[bool] = True
 
-    classes: Names = ()
+    classes: Classes = ()
     groups: Names = ()
     evaluated: bool = True
     minimum: int = 1
@@ -49,8 +49,8 @@ class MultiLabel(Task):
         if self.groups and len(self.groups) != len(self.classes):
             raise ValueError(f"task {self.name!r}: {len(self.groups)} groups for {len(self.classes)} classes")
         for name in self.classes:
-            if ";" in name or name.startswith("?"):
-                raise ValueError(f"task {self.name!r}: class {name!r} must not hold ';' or start with '?'")
+            if ";" in name or name.startswith("?") or self.classes.count(name) > 1:
+                raise ValueError(f"task {self.name!r}: class {name!r} must not hold ';', start with '?' or come twice")
 
     def learn(self, train):
         counts = train[self.name].dropna().str.split(";").explode().value_counts()
@@ -127,5 +127,4 @@ def asymmetric_loss(logits: Tensor, truth: Tensor, gamma: float = 4.0, shift: fl
     """Elementwise: -log p where the class applies, -p_m^gamma log(1 - p_m) with p_m = max(p - shift, 0) where it does
     not (Ridnik et al., 2021, eq. 7, with gamma+ = 0)."""
     shifted = (logits.sigmoid() - shift).clamp(min=0)
-    negative = -(shifted**gamma) * torch.log1p(-shifted)
-    return torch.where(truth > 0, -F.logsigmoid(logits), negative)
+    return torch.where(truth > 0, -F.logsigmoid(logits), -(shifted**gamma) * torch.log1p(-shifted))

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..metrics.classification import classification_scores
-from .base import CHECKED, Names, Task, log_probabilities
+from .base import CHECKED, Classes, Task, log_probabilities
 from .labels import Labels, encode_labels, found_classes, known
 
 
@@ -20,7 +20,7 @@ class SingleLabel(Task):
     they are those of the training table. ``balance`` weighs classes in the loss by (their share)^-balance: 0 not at
     all, 1 so that all count the same however rare; the weights are learned with the classes."""
 
-    classes: Names = ()
+    classes: Classes = ()
     evaluated: bool = True
     balance: float = 0.0
     class_weights: tuple[float, ...] = ()

@@ -212,8 +212,7 @@ def train_epoch(
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["relative"]
             images = on_grounds(batch.images, settings.grounds) if settings.grounds else batch.images
-            images = augment(images, torch.from_numpy(noise))
-            total, losses = step(images, batch.targets)
+            total, losses = step(augment(images, torch.from_numpy(noise)), batch.targets)
             check_finite(total, losses, state.step)
             surgery(list(losses.values()), shared, rng) if shared else total.backward()
             state.optimizer.step()

@@ -191,6 +191,7 @@ def test_holm_rejects_what_stepping_down_rejects(p_values):
             rejected.add(left.pop(0))
         assert {n for n, p in enumerate(adjusted) if p <= level} == rejected
     assert (adjusted <= 1).all()
+    assert np.array_equal(holm([*p_values, np.nan]), [*adjusted, np.nan], equal_nan=True)  # which is no test
 
 
 # --- differences ----------------------------------------------------------------------------------

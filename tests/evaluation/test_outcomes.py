@@ -10,8 +10,9 @@ from fashionlib.evaluation.outcomes import exact_match, outcomes, outcomes_of, r
 from fashionlib.evaluation.predict import Predictions, predict
 from fashionlib.evaluation.retrieval import embed
 from fashionlib.metrics.ranking import rank
-from fashionlib.tasks import MultiLabel, SingleLabel
+from fashionlib.tasks import MultiLabel, Similarity, SingleLabel
 from fashionlib.tasks.labels import MISSING, UNSEEN
+from tiny import tiny_data, tiny_model, tiny_table
 
 N = 150
 
@@ -114,3 +115,15 @@ def test_a_finished_run_is_measured_on_every_task_in_its_catalogue(trained, tmp_
     assert "macro_f1" not in outcomes_of(model, [unvalidated], tmp_path / "without")["words"].metrics
     with pytest.raises(ValueError, match="gender: in several catalogues"):
         outcomes_of(model, [data.only("gender")] * 2, tmp_path)
+
+
+def test_a_ranking_is_of_the_column_of_its_task_whatever_its_name(tmp_path):
+    table = tiny_table().assign(style=lambda t: [f"s{k % 4}" for k in range(len(t))])
+    table.loc[table["split"] == "val", "words"] = None
+    data = tiny_data(table, (Similarity("style", dimension=16), MultiLabel("words")))
+    found = outcomes_of(model := tiny_model(data), [data], tmp_path)
+    rows = data.catalogue.rows("test")
+    styles, vectors = table["style"].to_numpy()[rows], embed(model, data, rows, task="style")
+    ranking = rank(vectors, vectors, styles, styles, ks=(1, 10, 30), alone=True)
+    assert found["style"].metrics == pytest.approx(ranking_outcome(ranking).metrics)
+    assert set(found["words"].metrics) == {"map"}  # no threshold can be chosen where validation has no label

@@ -82,6 +82,9 @@ def test_a_network_that_has_predicted_can_still_be_trained():
     data = tiny_data()
     model = tiny_model(data)
     predict.predict(model, data, "val")
+    model.train().body.eval()  # as a frozen backbone's batch norms are
+    predict.predict(model, data, "val")
+    assert model.training and not any(module.training for module in model.body.modules())
     model.train()(data.fetch(np.arange(8)))["gender"].sum().backward()
     assert model.head("gender").weight.grad.abs().sum() > 0
 

@@ -7,7 +7,7 @@ from fashionlib.machine.hardware import Arithmetic, candidates, fastest
 from study.speed import peak_memory
 
 
-def test_the_fastest_is_chosen_and_a_slow_one_is_tried_once(monkeypatch):
+def test_the_fastest_is_chosen_and_a_slow_one_is_tried_twice(monkeypatch):
     seconds = {"fp32 contiguous": 0.02, "fp32 channels_last": 0.002, "bf16 contiguous": 0.1, "bf16 channels_last": 0.02}
     tried, clock = [], [0.0]
     monkeypatch.setattr(hardware.time, "perf_counter", lambda: clock[0])
@@ -21,7 +21,7 @@ def test_the_fastest_is_chosen_and_a_slow_one_is_tried_once(monkeypatch):
     assert best == Arithmetic("fp32", "channels_last") and [f"{a.precision} {a.layout}" for a in measured] == list(
         seconds
     )
-    assert tried.count("bf16 contiguous") == 1 and tried.count("fp32 channels_last") == 4
+    assert tried.count("bf16 contiguous") == 2 and tried.count("fp32 channels_last") == 4
 
 
 def test_what_is_given_is_not_measured():

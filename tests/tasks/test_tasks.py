@@ -191,6 +191,12 @@ def test_given_classes_keep_their_numbers_although_some_have_no_image():
     assert COLOUR.learn(train).encode(train).tolist() == [2, 2, MISSING]
 
 
+def test_given_classes_are_spelled_as_cells_are():
+    assert SingleLabel("size", classes=["37.0", " 38"]).encode(pd.DataFrame({"size": ["37", "38"]})).tolist() == [0, 1]
+    sizes = MultiLabel("sizes", classes=["size:37.0", "size:38"])
+    assert sizes.encode(pd.DataFrame({"sizes": ["size:37", "size:38"]})).tolist() == [[1, 0], [0, 1]]
+
+
 def test_balanced_classes_count_the_same_and_images_count_one_on_average():
     train = pd.DataFrame({"colour": ["red"] * 6 + ["blue"] * 2})
     task = dataclasses.replace(COLOUR, balance=1.0).learn(train)
@@ -255,6 +261,7 @@ def test_asymmetric_loss_is_the_papers():
         (lambda: MultiLabel("words", balance=1, loss_function="asymmetric"), "balance is for the loss 'bce'"),
         (lambda: MultiLabel("words", classes=("a",), groups=("x", "y")), "2 groups for 1 classes"),
         (lambda: MultiLabel("words", classes=("a;b",)), "class 'a;b' must not hold"),
+        (lambda: MultiLabel("words", classes=("a", "b", "a ")), "class 'a' must not .* come twice"),
         (lambda: Similarity("item", mining="easy"), "mining\n"),
         (lambda: Similarity("item", loss_function="contrastive"), "loss_function\n"),
     ],
