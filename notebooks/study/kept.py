@@ -1,10 +1,11 @@
 """What a network reached, kept without the network: it is small enough to lie in a repository."""
 
 import json
+import zlib
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from zipfile import BadZipFile, zlib
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,5 @@ def kept(path: Path, record: dict) -> Reached | None:
                 arrays = {name: file[f"{task}/{name}"] for name in ARRAYS if f"{task}/{name}" in file}
                 outcomes[task] = Outcome(of["metrics"], values, **arrays)
     except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
-        text = "restore it with git, or remove it to train that network again"
-        raise ValueError(f"{path} is damaged ({type(error).__name__}): {text}") from error
+        raise ValueError(f"{path} is damaged ({error!r:.50}): restore it with git, or remove it and train") from error
     return Reached(outcomes, pd.read_csv(StringIO(about["history"])), about["facts"])
