@@ -156,7 +156,7 @@ def _fits(given: Tensor, own: Tensor) -> bool:
 
 
 def read_state(path: Path, own=()) -> dict[str, Tensor]:
-    """The tensors of such a file, without wrappers and prefixes, but with a network's ``own``. Raises as it does."""
+    """The tensors of a file, without wrappers, and prefixes unless a network's ``own``. Raises as ``load_weights``."""
     if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
             state = load_file(path)

@@ -103,8 +103,7 @@ class Catalogue:
     def column(self, name: str) -> pd.Series:
         """A column of the table. Raises ``CatalogueError`` if there is none of that name."""
         if (n := [*self.table].count(name)) != 1:
-            there = "there twice" if n else "missing"
-            raise CatalogueError(f"{self.name}: column {name!r} is {there}; the table has {[*self.table]}")
+            raise CatalogueError(f"{self.name}: column {name!r} is {'twice' if n else 'missing'} in {[*self.table]}")
         return self.table[name]
 
     def select(self, *names: str) -> list[Task]:

@@ -14,7 +14,7 @@ from ..data.images import ImageData
 from ..machine.files import write_atomically
 from ..machine.processes import is_main_process, run_once
 from ..models import MultitaskModel, weights_sha256
-from ..tasks import Hierarchy, Similarity, Task
+from ..tasks import Hierarchy, Task
 from ..tasks.labels import Labels
 from .inference import infer
 
@@ -60,13 +60,12 @@ class Predictions:
 
 
 def joint_metrics(*predictions: Predictions) -> dict[str, dict[str, float]]:
-    """The metrics of every evaluated task, over one or several catalogues, whose items are different ones."""
+    """The metrics of every evaluated task, over one or several catalogues."""
     found = {}
     for name, task in {n: task for p in predictions for n, task in p.tasks.items() if task.evaluated}.items():
-        parts = [(p.activations[name], p.targets[name]) for p in predictions if name in p.tasks]
-        if isinstance(task, Similarity):
-            parts = [(a, np.where(items < 0, items, items + (n << 32))) for n, (a, items) in enumerate(parts)]
-        found |= task.metrics(*map(np.concatenate, zip(*parts, strict=True)))
+        parts = [p for p in predictions if name in p.tasks]
+        targets = [task.of_catalogue(p.targets[name], number) for number, p in enumerate(parts)]
+        found |= task.metrics(np.concatenate([p.activations[name] for p in parts]), np.concatenate(targets))
     return found
 
 

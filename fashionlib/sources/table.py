@@ -47,7 +47,7 @@ def open_table(
     named["labels"] = [named["labels"]] if isinstance(named["labels"], str) else list(named["labels"])
     image, category, attributes, item, split, labels = named.values()
     if not path.is_file() or path.suffix.lower() not in (".csv", ".txt", ".parquet"):
-        raise CatalogueError(f"{path}: no such table; it is a file .csv (in text of UTF-8) or .parquet")
+        raise CatalogueError(f"{path}: no such table; give a .csv (UTF-8) or .parquet file")
     table, wrong, nested = (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path)
     _check_columns(path, table, named, nested)
     folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)

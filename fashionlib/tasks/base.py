@@ -49,6 +49,10 @@ class Task:
         """A copy that knows the classes in the training table."""
         return self
 
+    def of_catalogue(self, targets: np.ndarray, number: int) -> np.ndarray:
+        """Targets (N, ...) of one of several catalogues beside those of the others."""
+        return targets
+
     def average(self, activations: Sequence[Tensor]) -> Tensor:
         """One answer from those for several views of the same images, such as the mirror image."""
         return sum(activations) / len(activations)

@@ -38,14 +38,16 @@ class Similarity(Task):
     items: Names = ()
 
     def learn(self, train):
-        if self.loss_function != "proxy-anchor":
-            return replace(self, items=())
-        return replace(self, items=found_classes(train[self.name]))
+        return replace(self, items=found_classes(train[self.name]) if self.loss_function == "proxy-anchor" else ())
 
     def encode(self, table):
         """An item number for each row (N,), int64, those with a proxy first; ``MISSING`` where it is not known."""
         codes = pd.factorize(pd.Series([*self.items, *table[self.name]], dtype=object))[0]
         return codes[len(self.items) :].astype(np.int64)
+
+    def of_catalogue(self, targets, number):
+        """Items of two catalogues are two, whatever their names, unless they have proxies."""
+        return targets if self.items else np.where(targets < 0, targets, targets + (number << 32))
 
     def head(self, features):
         """The embedding before it has unit length: a linear layer on standardised features, for pooled ones are all
@@ -71,10 +73,8 @@ class Similarity(Task):
         if self.loss_function == "multi-similarity":
             return losses.MultiSimilarityLoss()(output, target, miners.MultiSimilarityMiner()(output, target))
         euclidean = distances.LpDistance(normalize_embeddings=True, p=2)
-        if self.mining == "semi-hard":
-            miner = miners.TripletMarginMiner(self.margin, "semihard", distance=euclidean)
-        else:
-            miner = miners.BatchHardMiner(distance=euclidean)
+        semi_hard = miners.TripletMarginMiner(self.margin, "semihard", distance=euclidean)
+        miner = semi_hard if self.mining == "semi-hard" else miners.BatchHardMiner(distance=euclidean)
         return losses.TripletMarginLoss(self.margin, distance=euclidean)(output, target, miner(output, target))
 
     def activate(self, output):

@@ -24,8 +24,8 @@ class Batch(NamedTuple):
 
 
 class Batches(Dataset):
-    """Whole batches by their rows: ``batches[rows] -> Batch``. The rows of several catalogues are counted on, and their
-    items (unless they have proxies), too; an image is unlabelled for the tasks that its own catalogue does not have."""
+    """Whole batches by their rows: ``batches[rows] -> Batch``. The rows of several catalogues are counted on; an image
+    counts as unlabelled for the tasks that its own catalogue does not have."""
 
     def __init__(self, data: Sequence[ImageData], tasks: Iterable[Task]):
         self.parts = list(data)
@@ -37,11 +37,9 @@ class Batches(Dataset):
         having = [part for part in self.parts if task.name in part.catalogue.tasks]
         found = [task.encode(part.catalogue.table) for part in having]
         encoded = np.full((len(self), *found[0].shape[1:]), MISSING, found[0].dtype)
-        for part, targets in zip(having, found, strict=True):
+        for number, (part, targets) in enumerate(zip(having, found, strict=True)):
             start = self.starts[self.parts.index(part)]
-            if isinstance(task, Similarity) and not task.items:
-                targets = np.where(targets < 0, targets, targets + start)
-            encoded[start : start + len(targets)] = targets
+            encoded[start : start + len(targets)] = task.of_catalogue(targets, number)
         return encoded
 
     def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:

@@ -107,7 +107,7 @@ def test_a_row_that_does_not_fit_is_named(changes, words):
 def test_a_column_that_is_there_twice_is_named():
     for name in ("image", "split", "colour"):
         twice = pd.concat([table(), table()[[name]]], axis=1)
-        with pytest.raises(CatalogueError, match=f"shop: column '{name}' is there twice"):
+        with pytest.raises(CatalogueError, match=f"shop: column '{name}' is twice in"):
             Catalogue(twice, [SingleLabel("colour")], NoImages(), "shop")
 
 
