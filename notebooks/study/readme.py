@@ -1,6 +1,4 @@
-"""Renders the blocks between ``<!-- name -->`` and ``<!-- /name -->`` in README.md from results/products, so that no
-figure there is typed by hand.
-
+"""Renders the blocks ``<!-- name -->`` of README.md from results/products, so that no figure there is typed by hand.
 ``PYTHONPATH=notebooks python -m study.readme`` rewrites README.md; ``--check`` says whether it is up to date."""
 
 import json
@@ -19,16 +17,13 @@ NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 
 def table(name: str) -> pd.DataFrame:
     """A table of the results. Only an empty field is a missing value: a class may be called "NA"."""
-    path = PRODUCTS / "tables" / f"{name}.csv"
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"notebook": str})
+    return pd.read_csv(PRODUCTS / f"tables/{name}.csv", keep_default_na=False, na_values=[""], dtype={"notebook": str})
 
 
 def cell(value: object) -> str:
     """A value as Markdown shows it: text as it is, four digits of a fraction, nothing of a missing value."""
-    if pd.isna(value):
-        return ""
     text = f"{value:.4f}" if isinstance(value, float) else " ".join(str(value).split())
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+    return "" if pd.isna(value) else re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
 
 
 def markdown(frame: pd.DataFrame, bold: str = "") -> str:
@@ -48,28 +43,32 @@ def headline() -> str:
     published = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'exact_match'")["value"].max()
     match = table("07_exact_match").query("split == 'random'").head(1).rename(columns={"exact_match": "accuracy"})
     rows = pd.concat([main, match.assign(task="all seven right", best_published=published)])
-    shown = {"label": rows["task"], "classes": rows["n_classes"].astype("Int64"), "accuracy": rows["accuracy"]}
     low, high = (rows[end].map("{:.4f}".format) for end in ("ci_low", "ci_high"))
-    shown |= {"95% interval": low + "-" + high, "macro-F1": rows["macro_f1"], "majority class": rows["majority"]}
-    shown |= {"project seed": rows["seed_accuracy"], "best published": rows["best_published"]}
+    alone = rows["task"].map(table("07_without_siblings").set_index("task")["accuracy"])
+    shown = {"label": rows["task"], "classes": rows["n_classes"].astype("Int64"), "accuracy": rows["accuracy"]}
+    shown |= {"± of seeds": rows["std"], "95% interval": low + "-" + high, "macro-F1": rows["macro_f1"]}
+    shown |= {"without siblings": alone, "majority class": rows["majority"], "project seed": rows["seed_accuracy"]}
+    shown |= {"best published": rows["best_published"]}
     return markdown(pd.DataFrame(shown), bold="accuracy")
 
 
 def provenance() -> str:
     """What notebook 07 ran, on what, for how long, and where it stays behind."""
     manifest = json.loads((PRODUCTS / "manifest.json").read_text(encoding="utf-8"))
-    notebook, records = manifest["notebooks"]["07"], manifest["records"]
-    machine = records[notebook["environment"]]["machine"]
-    trained = {name.removeprefix("07_"): run for name, run in notebook["runs"].items() if "overfit" not in name}
-    ran = [f"`{name}` {run['epochs']} epochs in {run['seconds'] / 60:.0f} minutes" for name, run in trained.items()]
-    references = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'macro_f1'")
     main = table("07_accuracy").query("split == 'random' and seed_accuracy.notna()")
     main = main[main["model"] == main["model"].iloc[0]]
+    published = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'macro_f1'")["value"].max()
+    mean = main[["accuracy", "best_published", "macro_f1"]].mean().map("{:.4f}".format)
+    above = [(main["ci_low"] > main[name]).sum() for name in ("seed_accuracy", "best_published")]
+    runs = {n: run for n, run in manifest["notebooks"]["07"]["runs"].items() if n[3:].startswith(("taxonomy_", "wild"))}
+    machines = [manifest["records"][run["machine"]] for run in runs.values()]
+    ran = [f"`{name}` {run['epochs']} epochs, {run['seconds'] / 60:.0f} minutes" for name, run in runs.items()]
+    ran = [f"{of} on {', '.join(on['gpus']) or on['cpu']}" for of, on in zip(ran, machines, strict=True)]
     return (
-        f"It is above the project seed on {(main['accuracy'] > main['seed_accuracy']).sum()} of {len(main)} labels; "
-        f"{main['n_test'].max():,} test images, over which the intervals are, not over seeds. Mean macro-F1 "
-        f"{main['macro_f1'].mean():.4f}, best published {references['value'].max():.4f}. Trained: {', '.join(ran)}, on "
-        f"{machine['cores']} cores ({machine['cpu']}, {', '.join(machine['gpus']) or 'no GPU'})."
+        f"Means of {main['n_seeds'].max():g} seeds; intervals over seeds and {main['n_test'].max():,} test images, all "
+        f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}. Mean accuracy "
+        f"{mean['accuracy']} (published {mean['best_published']}), macro-F1 {mean['macro_f1']} ({published:.4f}). "
+        f"Trained: {'; '.join(ran)}."
     )
 
 
@@ -98,14 +97,16 @@ def answer() -> str:
     for name, label in CONTROLS.items():
         rows.loc[label] = ["", "", own[name], ""]
     speed = table("06_inference").set_index("what")["images_per_second"].round()
-    gaps = table("06_length_differences").query("metric in @MAIN.values()").set_index("images_seen")["difference"]
-    gaps = gaps.mul(100).map("{:+.1f}".format).groupby(level=0).agg(", ".join)
+    gaps = [table(f"06_{of}_differences").query("metric in @MAIN.values()") for of in ("length", "replication")]
+    gaps[1]["at"] = " at " + gaps[1]["input_size"] + " pixels"
+    gaps = pd.concat(gaps).assign(points=lambda t: t["difference"].mul(100).map("{:+.1f}".format))
+    gaps = gaps.fillna({"at": ""}).groupby(["images_seen", "at"])["points"].agg(", ".join)
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
         f"Recall@1, on the test images of the grouped split; {(n := int(found['n_seeds'].max()))} "
         f"seed{'s, ± their standard deviation' * (n > 1)}. One network answers {speed['one network']:g} photos a "
         f"second, three {speed['three networks']:g}. *Joint* minus single in the three tasks, in points, first seed: "
-        f"{'; '.join(f'{points} after {images:,} images' for images, points in gaps.items())}."
+        f"{'; '.join(f'{points} after {images:,} images{at}' for (images, at), points in gaps.items())}."
     )
 
 

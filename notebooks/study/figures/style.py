@@ -45,8 +45,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             for axes in figure.axes:  # how many ticks there are depends on it, also when the figure is drawn later
                 axes.tick_params(labelsize=mpl.rcParams["xtick.labelsize"])
             interactive = mpl.is_interactive()
-        # a notebook's backend is loaded with the first figure and switches interactive mode on; if the context undid
-        # that, no later figure would be shown
+        # the first figure loads the backend, which switches this on; undone by the context, no later one would be shown
         mpl.interactive(interactive)
         signs = {sign for text in figure.findobj(Text) for sign in text.get_text() if sign.isprintable()}
         for path in map(font_manager.findfont, families):
