@@ -132,14 +132,14 @@ class Results:
 
     def trainings(self) -> pd.DataFrame:
         """One row for each training of the notebooks that have ended: the first notebook that has it, run, epochs,
-        seconds (those before an interruption included), precision, and cpu and threads of the machine it began on."""
+        seconds (those before an interruption included), precision, and the machine it began on: cpu, threads, gpus."""
         notebooks, _, records = self._manifest()
         rows = [
             {"notebook": notebook, "run": name, **run, **records[run["machine"]]}
             for notebook, entry in notebooks.items()
             for name, run in entry["runs"].items()
         ]
-        columns = ["notebook", "run", "epochs", "seconds", "precision", "cpu", "threads"]
+        columns = ["notebook", "run", "epochs", "seconds", "precision", "cpu", "threads", "gpus"]
         return pd.DataFrame(rows, columns=columns).drop_duplicates("run", ignore_index=True)
 
     def run_dir(self, name: str) -> Path:
