@@ -54,16 +54,17 @@ def headline() -> str:
 
 def provenance() -> str:
     """What notebook 07 ran, on what, for how long, and where it stays behind."""
-    manifest = json.loads((PRODUCTS / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((PRODUCTS / "manifest.json").read_text("utf-8"))
     main = table("07_accuracy").query("split == 'random' and seed_accuracy.notna()")
     main = main[main["model"] == main["model"].iloc[0]]
     published = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'macro_f1'")["value"].max()
     mean = main[["accuracy", "best_published", "macro_f1"]].mean().map("{:.4f}".format)
     above = [(main["ci_low"] > main[name]).sum() for name in ("seed_accuracy", "best_published")]
     runs = {n: run for n, run in manifest["notebooks"]["07"]["runs"].items() if n[3:].startswith(("taxonomy_", "wild"))}
-    machines = [manifest["records"][run["machine"]] for run in runs.values()]
-    ran = [f"`{name}` {run['epochs']} epochs, {run['seconds'] / 60:.0f} minutes" for name, run in runs.items()]
-    ran = [f"{of} on {', '.join(on['gpus']) or on['cpu']}" for of, on in zip(ran, machines, strict=True)]
+    on = {key: ", ".join(of.get("gpus", ())) or of.get("cpu") for key, of in manifest["records"].items()}
+    ran = [
+        f"`{n}` (epochs: {r['epochs']}, {r['seconds'] / 60:.0f} minutes on {on[r['machine']]})" for n, r in runs.items()
+    ]
     return (
         f"Means of {main['n_seeds'].max():g} seeds; intervals over seeds and {main['n_test'].max():,} test images, all "
         f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}. Mean accuracy "
@@ -97,10 +98,11 @@ def answer() -> str:
     for name, label in CONTROLS.items():
         rows.loc[label] = ["", "", own[name], ""]
     speed = table("06_inference").set_index("what")["images_per_second"].round()
-    gaps = [table(f"06_{of}_differences").query("metric in @MAIN.values()") for of in ("length", "replication")]
-    gaps[1]["at"] = " at " + gaps[1]["input_size"] + " pixels"
-    gaps = pd.concat(gaps).assign(points=lambda t: t["difference"].mul(100).map("{:+.1f}".format))
-    gaps = gaps.fillna({"at": ""}).groupby(["images_seen", "at"])["points"].agg(", ".join)
+    gaps = pd.concat(table(f"06_{of}_differences") for of in ("length", "replication"))
+    gaps = gaps.query("configuration == 'joint' and metric in @MAIN.values()")
+    gaps["at"] = " at " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels"
+    gaps = gaps.fillna({"at": ""}).groupby(["images_seen", "at"])["difference"]
+    gaps = gaps.agg(lambda each: ", ".join(each.mul(100).map("{:+.1f}".format)))
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, attributes: mAP, retrieval: "
         f"Recall@1, on the test images of the grouped split; {(n := int(found['n_seeds'].max()))} "
