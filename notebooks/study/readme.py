@@ -62,9 +62,7 @@ def provenance() -> str:
     above = [(main["ci_low"] > main[name]).sum() for name in ("seed_accuracy", "best_published")]
     runs = {n: run for n, run in manifest["notebooks"]["07"]["runs"].items() if n[3:].startswith(("taxonomy_", "wild"))}
     on = {key: ", ".join(of.get("gpus", ())) or of.get("cpu") for key, of in manifest["records"].items()}
-    ran = [
-        f"`{n}` (epochs: {r['epochs']}, {r['seconds'] / 60:.0f} minutes on {on[r['machine']]})" for n, r in runs.items()
-    ]
+    ran = [f"`{n}` (epochs: {r['epochs']}, {r['seconds'] / 60:.0f} min on {on[r['machine']]})" for n, r in runs.items()]
     return (
         f"Means of {main['n_seeds'].max():g} seeds; intervals over seeds and {main['n_test'].max():,} test images, all "
         f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}. Mean accuracy "
