@@ -36,7 +36,7 @@ TABLES = {
     "06": {"stages", "comparison", "relative", "lengths", "length_differences"}
     | {"replication", "replication_differences", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
-    | {"without_siblings", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
+    | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "full_size", "published", "training_time"},
     "09": {
         "tags",
