@@ -34,7 +34,7 @@ TABLES = {
     },
     "05": {"parameters", "variants", "conflict", "rates"},
     "06": {"stages", "comparison", "relative", "lengths", "length_differences"}
-    | {"replication", "replication_differences", "contrasts", "inference"},
+    | {"replication", "replication_differences", "reweighed", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "full_size", "published", "training_time"},

@@ -65,7 +65,7 @@ def test_values_lie_in_their_intervals_and_shares_between_0_and_1(path):
 
 def test_the_per_class_table_agrees_with_the_accuracy():
     """Recall weighted by class size is accuracy: two tables, written by different code."""
-    whole = table("07_without_siblings").set_index("task")["with_siblings_too"]  # of the seed that is taken along
+    whole = table("07_without_siblings").set_index("task")["with_siblings_of_the_seed_taken"]
     for task, rows in table("07_per_class").groupby("task"):
         right = (rows["recall"].astype(float) * rows["n_test"]).sum() / rows["n_test"].sum()
         assert right == pytest.approx(whole[task], abs=1e-4)

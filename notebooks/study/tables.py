@@ -82,11 +82,7 @@ def confusions(predictions: Predictions, label: str, top: int = 12) -> pd.DataFr
 
 
 def attribute_table(
-    probabilities: np.ndarray,
-    truth: np.ndarray,
-    classes: Sequence[str],
-    groups: Sequence[str] = (),
-    thresholds: np.ndarray | None = None,
+    probabilities: np.ndarray, truth: np.ndarray, classes: Sequence[str], groups: Sequence[str] = (), thresholds=None
 ) -> pd.DataFrame:
     """One row per class: attribute, group, n_test (positives), prevalence, average_precision, lift (how many times the
     prevalence, which is what a constant answer reaches), and f1 where thresholds are given."""
@@ -136,8 +132,7 @@ def leakage(data: ImageData, pairs: np.ndarray) -> pd.DataFrame:
 
 def agreement(vectors: np.ndarray, table: pd.DataFrame, rows: np.ndarray, k: int = 5) -> pd.Series:
     """For each column of a table (N rows): of the ``k`` images most similar to each of some ``rows``, by the cosine of
-    vectors (N, D), the share that has its class. An image is not its own answer, and one without a class does not ask.
-    """
+    vectors (N, D), the share that has its class. An image is no answer to itself, and one without a class asks none."""
     numbers = np.arange(len(table)).astype(str).astype(object)
     with open_index(None, dimension=vectors.shape[1], model_id="", attributes=list(table)) as index:
         index.insert(numbers, vectors, table)

@@ -86,7 +86,7 @@ def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
     assert said(category) == ["+1.2", "−3.0", "+0.0"] and said(attributes) == ["–", "+2.0", "–"]
     (band,) = category.patches
     assert (band.get_x(), band.get_width()) == (-1, 2)
-    assert legend(figure) == ["not shown", "lower", "not inferior", "higher", "within the margin"]
+    assert legend(figure) == ["not shown", "lower", "not inferior", "higher", "margin"]
 
 
 def test_published_figures_are_sorted_and_ours_stand_out_with_captions_whole():

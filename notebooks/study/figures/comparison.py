@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from .panels import legend_above, number_beside, row_panels, small_note
-from .style import BLACK, BLUE, GREY, LIGHT, SMALL, TEXT_WIDTH, VERMILION, look_of, styled, words
+from .style import BLACK, BLUE, GREY, SMALL, TEXT_WIDTH, VERMILION, look_of, styled, words
 
 OWN_SCALE = "each panel has its own scale, which need not start at zero"
 LOOKS = {"higher": (BLUE, ">"), "not inferior": (BLUE, "s"), "lower": (VERMILION, "<"), "inferior": (VERMILION, "s")}
 VERDICTS = {name: {"color": colour, "marker": mark, "markersize": 5} for name, (colour, mark) in LOOKS.items()}
 NEITHER = {"color": GREY, "marker": "o", "markersize": 5, "markerfacecolor": "white"}
 OURS = {"color": VERMILION, "marker": "D", "linestyle": "none", "markersize": 5.5}
+MARGIN = {"color": VERMILION, "linestyle": ":", "linewidth": 1.2}
 PUBLISHED = {"color": BLUE, "marker": "o", "linestyle": "none", "markersize": 4.5}
 
 
@@ -64,8 +64,8 @@ def seed_dots(
 
 @styled
 def contrast_forest(table: pd.DataFrame) -> Figure:
-    """Differences in percentage points with their 95% intervals, a panel for each task; a mark says the verdict. A grey
-    band is the margin within which a difference does not matter. ``table`` has the columns contrast, task, metric,
+    """Differences in percentage points with their 95% intervals, a panel for each task; a mark says the verdict. A
+    dotted line is a row's margin: right of it is not inferior. ``table`` has the columns contrast, task, metric,
     difference, ci_low, ci_high, verdict, and where known margin; one metric for each task."""
     rows, tasks = list(dict.fromkeys(table["contrast"])), list(dict.fromkeys(table["task"]))
     figure, axes_of = row_panels(rows, len(tasks))
@@ -73,18 +73,18 @@ def contrast_forest(table: pd.DataFrame) -> Figure:
         part = table[table["task"] == task].set_index("contrast")
         axes.set_title(f"{task}\n{_metric(part)}")
         axes.axvline(0, color=GREY, linewidth=0.8)
-        if "margin" in part:
-            axes.axvspan(*(100 * part["margin"].max() * np.array([-1, 1])), color=LIGHT, alpha=0.6, zorder=0)
         points = 100 * part[["difference", "ci_low", "ci_high"]].reindex(rows)
         for k, (name, middle, low, high) in enumerate(points.itertuples()):
             look = VERDICTS.get(part["verdict"].get(name), NEITHER)
             axes.hlines(k, low, high, color=look["color"], linewidth=1.2, zorder=2)
             axes.plot(middle, k, zorder=3, **look)
             number_beside(axes, k, "–" if np.isnan(middle) else f"{middle:+.1f}".replace("-", "−"))
+            if "margin" in part:
+                axes.vlines(-100 * part["margin"].get(name, np.nan), k - 0.4, k + 0.4, **MARGIN)
     marks = {verdict: VERDICTS.get(verdict, NEITHER) for verdict in table["verdict"].unique()}
     handles = [Line2D([], [], label=verdict, **look) for verdict, look in marks.items()]
     if "margin" in table:
-        handles.append(Patch(color=LIGHT, alpha=0.6, label="within the margin"))
+        handles.append(Line2D([], [], label="margin", **MARGIN))
     legend_above(figure, handles)
     small_note(figure, "difference in percentage points, with 95% interval; each panel has its own scale")
     return figure
