@@ -18,9 +18,9 @@ def points(axes) -> list[tuple]:
     return [(round(float(line.get_xdata()[0]), 9), line.get_ydata()[0], line.get_marker()) for line in lines]
 
 
-def intervals(axes) -> list[list]:
-    found = [collection.get_segments()[0] for collection in axes.collections]
-    return [np.round(ends[:, 0], 9).tolist() for ends in found if len(ends)]
+def intervals(axes, upright: bool = False) -> list[list]:
+    found = [np.round(collection.get_segments()[0], 9) for collection in axes.collections]
+    return [ends[:, 0].tolist() for ends in found if len(ends) and (ends[0, 0] == ends[1, 0]) == upright]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
         (LONG, "attributes", "map", 0.02, -0.01, 0.05, "higher"),
     ]
     table = pd.DataFrame(rows, columns="contrast task metric difference ci_low ci_high verdict".split())
-    figure = contrast_forest(table.assign(margin=0.01))
+    figure = contrast_forest(table.assign(margin=[0.01, np.nan, np.nan, np.nan]))
     category, attributes = figure.axes
     assert points(category) == [(1.2, 0, "o"), (-3, 1, "<"), (0, 2, "s")] and points(attributes) == [(2, 1, ">")]
     assert intervals(category) == [[0.4, 2], [-5, -1], [-1, 1]] and intervals(attributes) == [[-1, 5]]
@@ -84,8 +84,7 @@ def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
         assert same_color(mark.get_color(), colour)
     assert [same_color(mark.get_markerfacecolor(), "white") for mark in marks] == [True, False, False]
     assert said(category) == ["+1.2", "−3.0", "+0.0"] and said(attributes) == ["–", "+2.0", "–"]
-    (band,) = category.patches
-    assert (band.get_x(), band.get_width()) == (-1, 2)
+    assert intervals(category, upright=True) == [[-1, -1]]  # only in the row that has a margin
     assert legend(figure) == ["not shown", "lower", "not inferior", "higher", "margin"]
 
 
