@@ -16,7 +16,7 @@ from .backbones import make_backbone
 from .machine.hardware import Arithmetic, candidates, fastest
 from .tasks import Similarity, Task, task_from_dict
 
-TRUNK_DROPOUT = 0.3
+DROPOUT = 0.3
 MAX_SIDE = 4096  # pixels
 LIMITS = (0.05, 20.0)  # of temperatures: where everything is right the best would be zero
 MEASURED: dict[str, Arithmetic] = {}  # what is fastest, by network, device and threads
@@ -59,7 +59,10 @@ class MultitaskModel(nn.Module):
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
-        _check_labels(tasks)
+        owner: dict[str, str] = {}
+        for name, label in [(task.name, label) for task in tasks if task.evaluated for label in task.labels]:
+            if (other := owner.setdefault(label, name)) != name:
+                raise ValueError(f"{other!r} and {name!r} predict the same label, {label!r}; leave one task out")
         for pair in (size, input_size or size):
             if np.shape(pair) != (2,) or not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in pair):
                 raise ValueError(f"a size is (width, height) in whole pixels up to {MAX_SIDE}, not {pair!r}")
@@ -73,7 +76,10 @@ class MultitaskModel(nn.Module):
         self.config |= {"drop_path": drop_path, "trunk": tuple(trunk)}
         self.body = make_backbone(backbone, weights, self.input_size, drop_path)
         self.feature_dimension = features = self.body.head_hidden_size
-        self.trunk = _trunk(features, trunk)
+        layers = []  # a batch norm's shift makes a bias of the layer before it superfluous
+        for before, width in zip((features, *trunk), trunk, strict=False):
+            layers += [nn.Linear(before, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(DROPOUT)]
+        self.trunk = nn.Sequential(*layers)
         shared = trunk[-1] if trunk else features
         heads = {module_key(t.name): t.head(features if isinstance(t, Similarity) else shared) for t in tasks}
         self.heads = nn.ModuleDict(heads)
@@ -123,17 +129,16 @@ class MultitaskModel(nn.Module):
 
     def settle(self) -> None:
         """Choose the arithmetic in which it predicts fastest, unless it has one: measured once for each kind of network
-        in a process, on a batch of noise."""
+        in a process, on a batch of black images."""
         if self.arithmetic is not None:
             return
         device = self.mean.device
         kind = json.dumps([self.config, str(device), torch.get_num_threads()])
         if kind not in MEASURED:
-            noise = torch.randint(0, 256, (16, self.size[1], self.size[0], 3), dtype=torch.uint8, device=device)
-            mode, state = self.training, torch.get_rng_state()
+            black = torch.zeros((16, self.size[1], self.size[0], 3), dtype=torch.uint8, device=device)
+            mode = self.training
             with torch.no_grad():
-                MEASURED[kind], _ = fastest(lambda a: self.compute_in(a).eval()(noise), candidates(device))
-            torch.set_rng_state(state)
+                MEASURED[kind], _ = fastest(lambda a: self.compute_in(a).eval()(black), candidates(device))
             self.train(mode)
         self.compute_in(MEASURED[kind])
 
@@ -147,21 +152,6 @@ def module_key(task: str, container: type[nn.Module] = nn.ModuleDict) -> str:
     """What a task's head is called in a state dict: as the task, or ``type-`` where the container has an attribute of
     its name ("type", "half", "keys"), for PyTorch would refuse that."""
     return f"{task}-" if hasattr(container(), task) else task  # no task has a hyphen in its name
-
-
-def _check_labels(tasks: Iterable[Task]) -> None:
-    owner: dict[str, str] = {}
-    for name, label in [(task.name, label) for task in tasks if task.evaluated for label in task.labels]:
-        if (other := owner.setdefault(label, name)) != name:
-            raise ValueError(f"{other!r} and {name!r} predict the same label, {label!r}; leave one task out")
-
-
-def _trunk(features: int, widths: Sequence[int]) -> nn.Sequential:
-    layers = []
-    for before, width in zip((features, *widths), widths, strict=False):
-        # the batch norm's shift makes a bias of the layer's own superfluous
-        layers += [nn.Linear(before, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(TRUNK_DROPOUT)]
-    return nn.Sequential(*layers)
 
 
 def model_from_description(description: dict) -> MultitaskModel:

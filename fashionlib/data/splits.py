@@ -36,7 +36,9 @@ def random_split(strata: Sequence[str], seed: int = 42) -> np.ndarray:
     if (pooled.value_counts() < 3).any() or len(pool) < 2 * held + pooled.nunique() or held < pooled.nunique():
         pooled = pd.Series("", index=pool)  # too small to stratify
     rest, test = train_test_split(pool, test_size=held, stratify=pooled, random_state=seed)
-    train, val = train_test_split(rest, test_size=held, stratify=pooled[rest], random_state=seed)
+    left = pooled[rest]
+    left = left if left.value_counts().min() > 1 else None  # of a stratum of three the test may have taken two
+    train, val = train_test_split(rest, test_size=held, stratify=left, random_state=seed)
     split = np.full(n, "train", dtype=object)
     split[val], split[test] = "val", "test"
     return split

@@ -55,7 +55,7 @@ class Index(AbstractContextManager):
         ``ValueError``, and changes nothing, for an id that is not there, and as ``insert``."""
         ids = _checked_ids(ids)
         changed = [name for name in self.attributes if attributes is not None and name in attributes]
-        if embeddings is None and not changed:
+        if not changed and (embeddings is None or attributes is not None):
             raise ValueError(f"nothing to update: give embeddings, or attributes among {', '.join(self.attributes)}")
         vectors = None if embeddings is None else self._unit(embeddings, len(ids))
         table = _checked_attributes(attributes if changed else None, changed, len(ids))
@@ -75,7 +75,7 @@ class Index(AbstractContextManager):
         1), id, similarity (cosine) and the attributes. ``where`` names what the items must have, every attribute one
         value or any of a list: ``{"gender": "Women", "baseColour": ["Red", "Maroon"]}``. Raises ``ValueError`` for
         embeddings that do not fit and an attribute that the index does not have."""
-        if not isinstance(k, int) or k < 1:
+        if not isinstance(k, int | np.integer) or k < 1:
             raise ValueError(f"k is {k!r}; it is a whole number from 1 on")
         wanted = {name: list(np.atleast_1d(np.asarray(values, object))) for name, values in (where or {}).items()}
         if unknown := [name for name in wanted if name not in self.attributes]:

@@ -93,7 +93,9 @@ def found_planted(suspects: pd.DataFrame, planted: pd.DataFrame, times=(0.5, 1, 
     average_precision (of the whole ranking), chance (both precisions of a ranking without any knowledge).
 
     For each kind the rows planted in another way are left out; with several kinds there is also "all". Labels that were
-    wrong before count as false alarms: precision is a lower bound."""
+    wrong before count as false alarms: precision is a lower bound. Raises ``ValueError`` without suspects."""
+    if not len(suspects):
+        raise ValueError("there are no suspects: no image with this label was judged")
     kinds, rows = [kind for kind in KINDS if (planted["kind"] == kind).any()], []
     for kind in [*kinds, "all"][: len(kinds) + (len(kinds) > 1)]:
         wanted = planted if kind == "all" else planted[planted["kind"] == kind]

@@ -46,7 +46,11 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
     do, ``ValueError`` for another split."""
     if split not in ("random", "grouped"):
         raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
-    folder = _find(Path(root))
+    root = Path(root)
+    folder = next((f for f in (root, root / FOLDER) if [*f.glob("data/train-*.parquet"), *f.glob("styles.csv")]), None)
+    if folder is None:
+        where = f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / FOLDER}"
+        raise CatalogueError(f"{where}; {_fetch(root)}, or unpack Kaggle's archive there")
     table, images, rejected = (_read_parquet if any(folder.glob("data/train-*.parquet")) else _read_kaggle)(folder)
     for column in (*SEVEN, "year", "productDisplayName"):
         table[column] = as_text(table[column]).replace("NA", None)
@@ -108,14 +112,6 @@ class ParquetImages:
         if data is None:
             raise BadImage(f"{location}: the row has no image")
         return data
-
-
-def _find(root: Path) -> Path:
-    for folder in (root, root / FOLDER):
-        if list(folder.glob("data/train-*.parquet")) or (folder / "styles.csv").exists():
-            return folder
-    where = f"products: neither data/train-*.parquet nor styles.csv in {root} or {root / FOLDER}"
-    raise CatalogueError(f"{where}; {_fetch(root)}, or unpack Kaggle's archive there")
 
 
 def _fetch(root: Path) -> str:

@@ -61,13 +61,10 @@ class Similarity(Task):
         """output (B, D) before normalisation, target (B,); zero where a batch has no pair of the same item."""
         known = target >= 0
         output, target = output[known].float(), target[known]
-        if head is not None and isinstance(head, ProxyHead):
+        if isinstance(head, ProxyHead):
             return head.loss(output, target) if len(target) else output.sum() * 0.0
         if len(target) < 3 or len(target.unique()) == len(target):
             return output.sum() * 0.0
-        return self._pair_loss(output, target)
-
-    def _pair_loss(self, output: Tensor, target: Tensor) -> Tensor:
         from pytorch_metric_learning import distances, losses, miners
 
         if self.loss_function == "multi-similarity":

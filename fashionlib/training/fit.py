@@ -110,7 +110,7 @@ def fit(
         arithmetic = run_once(lambda: run.arithmetic() or _fastest(model, batch, settings))
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)
-        resumed = state.load_newest(run.checkpoints, stages)
+        resumed = state.load_newest(run.checkpoints)
         agree((state.epoch, state.batch), f"checkpoints in {run.path}: it must be a folder that all see")
         if writes:
             run.note(arithmetic=asdict(arithmetic))
@@ -236,13 +236,14 @@ def train_epoch(
         raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")
     seconds = time.perf_counter() - began
     state.seconds = before + seconds
+    size, seen = min(order.batch_size, len(order.rows)), state.history[-1]["images_seen"] if state.history else 0
     return {
         "learning_rate": rate,
         **{f"loss/{name}": float(value) for name, value in zip(tasks, means, strict=True)},
         **{f"weight/{task}": weight for task, weight in state.loss_weights.weights().items()},
-        "images_seen": state.step * min(order.batch_size, len(order.rows)),
+        "images_seen": seen + len(order) * size,
         "train_seconds": seconds,
-        "images_per_second": (len(order) - first) * min(order.batch_size, len(order.rows)) / seconds,
+        "images_per_second": (len(order) - first) * size / seconds,
     }
 
 

@@ -105,8 +105,7 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
     warm = 0.25 * steps
     if step < warm:
         return peak * (0.04 + 0.96 * step / warm)
-    share = (step - warm) / max(1.0, steps - warm)
-    return peak * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+    return peak * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))))
 
 
 def weight_average(model: nn.Module, decay: float) -> AveragedModel:

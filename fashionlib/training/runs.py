@@ -69,12 +69,12 @@ class State:
         states = {name: getattr(self, name).state_dict() for name in (*self.MODULES, "optimizer")}
         return {name: getattr(self, name) for name in self.PLAIN} | states
 
-    def load_newest(self, checkpoints: CheckpointFolder, stages: list[Stage]) -> bool:
-        """Go back to the newest checkpoint that fits, if there is any; others are passed over with a warning. The
+    def load_newest(self, checkpoints: CheckpointFolder) -> bool:
+        """Go back to the newest checkpoint, if there is any; one of an older edition is passed over with a warning. The
         optimiser is loaded when its stage begins."""
         for path, saved in checkpoints.newest_first():
-            if wrong := self._misfit(saved, stages):
-                warnings.warn(f"checkpoint {path} passed over: {wrong}", stacklevel=2)
+            if missing := {*self.PLAIN, *self.MODULES, "optimizer"} - set(saved):
+                warnings.warn(f"checkpoint {path} passed over: it lacks {', '.join(sorted(missing))}", stacklevel=2)
                 continue
             for name in self.PLAIN:
                 setattr(self, name, saved[name])
@@ -83,18 +83,6 @@ class State:
             self._saved_optimizer = saved["optimizer"]
             return True
         return False
-
-    def _misfit(self, saved: dict, stages: list[Stage]) -> str:
-        """What shows that a checkpoint is of another run; empty if nothing does."""
-        if missing := {*self.PLAIN, *self.MODULES, "optimizer"} - set(saved):
-            return f"it lacks {', '.join(sorted(missing))}"
-        for name in self.MODULES:
-            own, other = ({k: v.shape for k, v in s.items()} for s in (getattr(self, name).state_dict(), saved[name]))
-            if own != other:
-                return f"its {name} has other tensors"
-        if not 0 <= saved["stage"] <= len(stages) or saved["epoch"] != len(saved["history"]):
-            return f"stage {saved['stage']} and epoch {saved['epoch']} are not of this run"
-        return ""
 
 
 class RunFolder:
@@ -122,12 +110,12 @@ class RunFolder:
         return self.progress["finished"] and self.model_path.exists()
 
     def _old(self) -> dict | None:
-        """The record of the run that is in the folder; empty if it is damaged, None if there is none."""
+        """The record of the run in the folder; empty if it is damaged or gone from its checkpoints, None if none is."""
         try:
             old = json.loads(self.settings_path.read_text())
             return old if isinstance(old, dict) else {}
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return {} if self.checkpoints.paths() else None
         except ValueError:
             return {}
 
@@ -155,7 +143,7 @@ class RunFolder:
             kept = f"{self.path.name}.{str(old.get('fingerprint', 'unknown'))[:8]}"
             names = (self.path.with_name(f"{kept}.{k}" if k else kept) for k in count())
             aside = next(name for name in names if not name.exists())
-            changes = "; ".join(differences(old, self.record)) or "its record is damaged"
+            changes = "; ".join(differences(old, self.record)) if old else "its record is damaged or gone"
             print(f"fit: {self.path.name} is another run ({changes}); it is kept as {aside.name}", flush=True)
             self.path.rename(aside)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -187,6 +175,7 @@ def _describe(data: ImageData, model: MultitaskModel) -> dict:
 
 def differences(old: dict, new: dict) -> list[str]:
     """What changed between two records, as ``settings.epochs: 3 -> 5``; at most five."""
+    old = {name: value for name, value in old.items() if name in new}  # a record on disk tells of its machine, too
     before, after = ((pd.json_normalize(values).to_dict("records") or [{}])[0] for values in (old, new))
-    changed = [key for key, value in after.items() if before.get(key) != value]
-    return [f"{key}: {str(before.get(key)):.40} -> {str(after[key]):.40}" for key in changed[:5]]
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    return [f"{key}: {str(before.get(key)):.40} -> {str(after.get(key)):.40}" for key in changed[:5]]

@@ -86,6 +86,13 @@ def test_small_tables_with_many_types_still_have_three_parts(n):
     assert counts["val"] == counts["test"] == int(np.ceil(0.15 * n))
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_rare_types_that_go_to_the_test_cost_nobody_the_split(seed):
+    kinds = [*strata(a=15, b=15, c=15, r=4), *(f"single{k}" for k in range(84))]
+    counts = pd.Series(random_split(kinds, seed)).value_counts()
+    assert counts["val"] == counts["test"] == 20 and counts["train"] == len(kinds) - 40
+
+
 def test_where_every_row_is_its_own_type_there_still_are_three_parts():
     counts = pd.Series(random_split([f"type{i}" for i in range(20)])).value_counts()
     assert counts.to_dict() == {"train": 14, "val": 3, "test": 3}

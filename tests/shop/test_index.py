@@ -165,6 +165,10 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(index, ids, vectors, 
             "nothing to update: .* in, Größe cm",
         ),
         (
+            lambda index: index.update(["a"], np.ones((1, 8)), pd.DataFrame({"In": ["Red"]})),
+            "nothing to update: .* in, Größe cm",
+        ),
+        (
             lambda index: index.search(np.ones((1, 8)), where={"color": "Red"}),
             "no attribute color; the index has in, G",
         ),

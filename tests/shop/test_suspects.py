@@ -139,6 +139,8 @@ def test_planted_errors_among_the_first_suspects(ranking):
     assert other["average_precision"].iloc[0] == pytest.approx((1 / 1 + 2 / 4) / 3)
     both = found[found["kind"] == "all"].set_index("examined")
     assert both["found"].to_dict() == {2: 2, 5: 3, 10: 4} and both["chance"].iloc[0] == 0.4
+    with pytest.raises(ValueError, match="no suspects"):
+        found_planted(suspects.head(0), planted)
     none = found_planted(suspects, planted[planted["row"] == 30].assign(kind="any"))
     assert none["found"].eq(0).all() and none["average_precision"].eq(0).all() and none["corrected"].isna().all()
 

@@ -124,6 +124,10 @@ def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp
     second = fit(tiny_model(data, "gender"), data, replace(one, flip=0.1), tmp_path / "run")
     assert not second.found
     assert "run is another run (settings.flip: 0.5 -> 0.1); it is kept as run." in capsys.readouterr().out
+    weighed = [replace(one, flip=0.1, loss_weights=weights) for weights in ({"gender": 0.2}, {})]
+    for settings in weighed:
+        fit(tiny_model(data, "gender"), data, settings, tmp_path / "weighed")
+    assert "weighed is another run (settings.loss_weights.gender: 0.2 -> None)" in capsys.readouterr().out
     table = tiny_table()
     table.loc[0, "gender"] = "Women"
     changed = tiny_data(table)

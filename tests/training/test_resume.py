@@ -105,6 +105,16 @@ def test_with_every_checkpoint_damaged_it_starts_again(whole, interrupted):
         assert same_weights(killed_run.run(interrupted).model, whole.model)
 
 
+def test_checkpoints_whose_record_is_gone_are_set_aside(whole, interrupted, capsys):
+    """Nobody can say what they are of."""
+    (interrupted / "settings.json").unlink()
+    again = killed_run.run(interrupted)
+    said = capsys.readouterr().out
+    assert "its record is damaged or gone" in said and "going on after" not in said
+    assert same_weights(again.model, whole.model)
+    assert list(interrupted.parent.glob("run.unknown*/checkpoints/*.pth"))
+
+
 def test_a_full_disk_names_the_file_and_keeps_the_last_checkpoint(whole, tmp_path, monkeypatch):
     sync = os.fsync
 

@@ -127,6 +127,17 @@ def test_a_stage_sees_the_catalogue_of_its_tasks_alone(labels, items):
     assert (of_items >= 48).all()
 
 
+def test_images_seen_are_those_of_the_batches_of_every_stage(labels, items, tmp_path):
+    """The second stage has fewer images than a batch of the first."""
+    shop = items.only("item")
+    stages = [Stage("labels", ("gender",), 2), Stage("items", ("item",))]
+    settings = replace(MIXED, sampler="shuffle", batch_size=32)
+    batches = Batches([labels, shop], joint_model(labels, shop).tasks.values())
+    drawn = [sum(map(len, training_order(batches, settings, s).batches(0))) for s in stages for _ in range(s.epochs)]
+    run = fit(joint_model(labels, shop), [labels, shop], settings, tmp_path / "run", stages)
+    assert run.history["images_seen"].tolist() == np.cumsum(drawn).tolist()
+
+
 def test_with_mixed_batches_losses_that_do_not_count_change_neither_images_nor_backbone(labels, items, tmp_path):
     shop = items.only("item")
     weightless = replace(MIXED, loss_weights={"words": 0.0, "item": 0.0})
