@@ -63,6 +63,7 @@ def photos(tmp_path):
     (lambda d, m: predict(m, d, "test", tasks=["gendr"]), "gender"),
     (lambda d, m: predict(m, d, "test").classes("gendr"), "article"),
     (lambda d, m: exact_match(predict(m, d, "test"), ["gender", "gendr"]), "article"),
+    (lambda d, m: exact_match(predict(m, d, "test"), ["gender", "words"]), "article"),
     (lambda d, m: outcomes(predict(m, d, "test"), {"gendr": np.zeros(3)}), "words"),
     (lambda d, m: plant_errors(d, "gendr"), "gender"),
     (lambda d, m: duplicate_table(d, np.array([[0, 1]]), ["gendr"]), "gender"),

@@ -70,8 +70,12 @@ def outcomes(
 
 
 def exact_match(predictions: Predictions, labels: Sequence[str]) -> Outcome:
-    """Of several labels together: exact_match, the share of images with all of them right among those that have all."""
-    found = [predictions.labels()[name] for name in labels if predictions.classes(name)]
+    """Of several labels together: exact_match, the share of images with all of them right among those that have all.
+    Raises ``ValueError`` for a label that is not there, or of which an image may have several classes."""
+    single = predictions.labels()
+    if many := [name for name in labels if predictions.classes(name) and name not in single]:
+        raise ValueError(f"an image may have several classes of {many[0]!r}; of one class are {', '.join(single)}")
+    found = [single[name] for name in labels]
     complete = np.all([target != MISSING for _, target in found], axis=0)
     right = np.all([predicted.index == target for predicted, target in found], axis=0)
     return _of_means({"exact_match": right[complete]}, _groups(predictions)[complete])

@@ -16,10 +16,13 @@ FORMAT = "fashionlib model 2"
 def save_model(
     model: MultitaskModel, path: str | Path, settings: dict | None = None, facts: dict | None = None, half: bool = False
 ) -> Path:
-    """Write ``model.pth``: weights (``half``: float16), label spaces, preprocessing, temperatures, settings, facts."""
+    """Write ``model.pth``: weights (``half``: float16), label spaces, preprocessing, temperatures, settings, facts.
+    Raises ``ValueError`` for weights that are not finite, or too large for half precision."""
     path, weights = Path(path), {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     if half:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    if bad := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+        raise ValueError(f"{path}: weights are not finite{' in half precision' * half}, the first in {bad[0]}")
     plain = {"model": model.description(), "temperatures": model.temperatures}
     plain |= {"settings": settings or {}, "facts": facts or {}}
     content = {"format": FORMAT, "weights": weights}
