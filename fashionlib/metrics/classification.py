@@ -24,12 +24,10 @@ def classification_scores(probabilities: np.ndarray, predicted: np.ndarray, trut
     }
 
 
-def calibration_curve(
-    confidence: np.ndarray, correct: np.ndarray, bins: int = 10
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Equal-width reliability bins: mean confidence, accuracy and share of rows of each non-empty bin, and the
+def calibration_curve(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Ten reliability bins of equal width: mean confidence, accuracy and share of rows of each non-empty bin, and the
     expected calibration error (Guo et al., 2017)."""
-    number = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    number = np.minimum((np.asarray(confidence) * 10).astype(int), 9)
     groups = pd.DataFrame({"confidence": confidence, "accuracy": np.asarray(correct, float)}).groupby(number)
     mean, accuracy = groups.mean().to_numpy().T
     share = groups.size().to_numpy() / len(number)

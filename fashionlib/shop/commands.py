@@ -61,10 +61,10 @@ def _tag(options: argparse.Namespace) -> None:
     from .bulk import BulkOptions, read_tags, tag_folder
     from .report import write_report
 
-    given = ("top", "threshold", "batch_size", "shard_size", "engine", "workers")
     if options.report and options.report.absolute() in [p and p.absolute() for p in (options.out, options.embeddings)]:
         raise ValueError(f"--report {options.report} is where the tags or the embeddings go; name another file")
-    bulk = BulkOptions(**{name: getattr(options, name) for name in given if getattr(options, name) is not None})
+    given = {name: getattr(options, name) for name in BulkOptions.__dataclass_fields__}
+    bulk = BulkOptions(**{name: value for name, value in given.items() if value is not None})
     print(tag_folder(options.model, options.photos, options.out, options.embeddings, options.overwrite, bulk))
     if options.report:
         write_report(read_tags(options.out), options.photos, options.report, options.overwrite)

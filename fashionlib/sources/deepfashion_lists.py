@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..cells import plain
 from ..data.catalogue import CatalogueError
+from .table import read_text
 
 LIMIT = 1_000_000  # of any number, a box's corner among them
 IMAGE_FOLDER = "img/"  # with which every image's path begins
@@ -80,7 +81,7 @@ class ListFile:
 def read_list(path: Path, header: str, counted: bool = True) -> ListFile:
     """A file whose columns are those that ``header`` names, with spaces between. Without ``counted`` it is of the fine
     annotation: neither count nor header, only rows."""
-    text, names, skip = read_text(path), header.split(), 2 * counted
+    text, names, skip = read_text(path).rstrip(), header.split(), 2 * counted
     said = check_head(path, text, header) if counted else None
     options = {"header": None, "skiprows": skip, "skip_blank_lines": False, "na_filter": False, "dtype": str}
     options |= {"names": [*names, "more"], "index_col": False, "quoting": csv.QUOTE_NONE}
@@ -100,7 +101,7 @@ def read_names(path: Path, header: str, types: Mapping[str, str]) -> tuple[tuple
     """(names, what their type means) of ``list_category_cloth.txt`` or ``list_attr_cloth.txt``, in the file's order.
 
     A name that occurs again is told from the first by a number, ``"lace (2)"``: no number of a class ever shifts."""
-    text = read_text(path)
+    text = read_text(path).rstrip()
     said = check_head(path, text, header)
     names, meaning = [], []
     for line, row in enumerate(text.split("\n")[2:], start=3):
@@ -116,18 +117,6 @@ def read_names(path: Path, header: str, types: Mapping[str, str]) -> tuple[tuple
         meaning.append(types[kind])
     check_count(path, said, len(names))
     return tuple(names), tuple(meaning)
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 file without a mark of byte order, and without blanks and blank lines at the end."""
-    try:
-        content = path.read_bytes()
-        return content.decode("utf-8-sig").rstrip()
-    except OSError as error:
-        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise CatalogueError(f"{path} line {line}: not UTF-8 text ({error.reason})") from None
 
 
 def check_head(path: Path, text: str, header: str) -> int:

@@ -112,12 +112,15 @@ def new_split(table: pd.DataFrame, by: str | None, seed: int, source: str, advic
 def read_text(path: Path) -> str:
     """A text file in UTF-8, with the mark that Excel begins it with or not. Raises ``CatalogueError`` for another."""
     try:
-        if "\0" not in (text := path.read_bytes().decode("utf-8-sig")):
-            return text
-        error = "it holds zero bytes, as UTF-16 does"
-    except UnicodeDecodeError as wrong:
-        error = wrong
-    raise CatalogueError(f"{path}: not UTF-8 text ({error}); save it as CSV UTF-8")
+        text = (content := path.read_bytes()).decode("utf-8-sig")
+    except OSError as error:
+        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CatalogueError(f"{path} line {line}: not UTF-8 text ({error.reason}); save it as CSV UTF-8") from None
+    if "\0" in text:
+        raise CatalogueError(f"{path}: not UTF-8 text (it holds zero bytes, as UTF-16 does); save it as CSV UTF-8")
+    return text
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:

@@ -264,7 +264,7 @@ def test_files_that_are_no_table(shop, tmp_path):
     path = shop()
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"dress", "d\u00e9".encode("latin-1")))
-    with pytest.raises(CatalogueError, match="my.csv: not UTF-8 text .*; save it as CSV UTF-8"):
+    with pytest.raises(CatalogueError, match=r"my.csv line \d+: not UTF-8 text .*; save it as CSV UTF-8"):
         open_catalogue(path, **OPTIONS)
     path.write_bytes(b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r\n"))  # as Excel writes it
     assert len(open_catalogue(path, **OPTIONS)) == 8
