@@ -66,8 +66,8 @@ def provenance() -> str:
     clear = ", ".join(main.loc[main["ahead_low"] > 0, "task"]) or "none"
     return (
         f"Means of {main['n_seeds'].max():g} seeds; intervals over seeds and {main['n_test'].max():,} test images, all "
-        f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}; if that is as "
-        f"uncertain as of as many images, clearly for {clear}. Mean accuracy {mean['accuracy']} (published "
+        f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}; with the "
+        f"sampling error of that figure, too, clearly for {clear}. Mean accuracy {mean['accuracy']} (published "
         f"{mean['best_published']}), macro-F1 {mean['macro_f1']} ({published:.4f}). Trained: {'; '.join(ran)}."
     )
 
@@ -110,8 +110,8 @@ def answer() -> str:
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, and macro-F1 of classes with "
         "ten test images; attributes: mAP; retrieval: Recall@1; test images of the grouped split; "
         f"{(n := int(found['n_seeds'].max()))} seed{'s, ± their standard deviation' * (n > 1)}. One network answers "
-        f"{speed['one network']:g} photos a second, three {speed['three networks']:g}. *Joint* minus single in "
-        f"points, first seed: {'; '.join(f'{of} after {images:,} images{at}' for (images, at), of in gaps.items())}."
+        f"{speed['one network']:g} photos a second, three {speed['three networks']:g}. *Joint* minus single, "
+        f"in points, first seed: {'; '.join(f'{of} after {images:,} images{at}' for (images, at), of in gaps.items())}."
     )
 
 
