@@ -63,7 +63,6 @@ def photos(tmp_path):
     (lambda d, m: predict(m, d, "test", tasks=["gendr"]), "gender"),
     (lambda d, m: predict(m, d, "test").classes("gendr"), "article"),
     (lambda d, m: exact_match(predict(m, d, "test"), ["gender", "gendr"]), "article"),
-    (lambda d, m: exact_match(predict(m, d, "test"), ["gender", "words"]), "article"),
     (lambda d, m: outcomes(predict(m, d, "test"), {"gendr": np.zeros(3)}), "words"),
     (lambda d, m: plant_errors(d, "gendr"), "gender"),
     (lambda d, m: duplicate_table(d, np.array([[0, 1]]), ["gendr"]), "gender"),
@@ -74,6 +73,11 @@ def photos(tmp_path):
 def test_a_misspelt_name_is_told_what_there_is(data, model, call, there):
     with pytest.raises(ValueError, match=f"gendr.*{there}"):
         call(data, model)
+
+
+def test_exact_match_is_of_labels_with_one_class_an_image(data, model):
+    with pytest.raises(ValueError, match="several classes of 'words'; of one class are gender, .*article"):
+        exact_match(predict(model, data, "test"), ["gender", "words"])
 
 
 def test_one_task_may_be_named_by_itself(data, model):
