@@ -16,7 +16,7 @@ from .backbones import make_backbone
 from .machine.hardware import Arithmetic, candidates, fastest
 from .tasks import Similarity, Task, task_from_dict
 
-DROPOUT = 0.3
+DROPOUT = 0.3  # of the trunk
 MAX_SIDE = 4096  # pixels
 LIMITS = (0.05, 20.0)  # of temperatures: where everything is right the best would be zero
 MEASURED: dict[str, Arithmetic] = {}  # what is fastest, by network, device and threads

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from .thesis import MAIN
+
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = ROOT / "results" / "products"
-MAIN = {"category": "accuracy", "attributes": "map", "item": "recall_at_1"}  # the metric of each task of the thesis
 CONTROLS = {"pretrained features": "ImageNet features", "embedding, own batches": "retrieval, pairs alone (one seed)"}
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 
