@@ -18,11 +18,14 @@ def test_confusions_are_counted_and_shared_by_row():
     index = np.array([0, 0, 0, 1, 1, 3, 3, 2, 3, 0, 0, 0])
     seen = Predictions({"kind": task}, np.arange(12), {"kind": np.eye(4)[index]}, {"kind": truth})
     axes = confusion_pairs(seen, "kind", top=3).axes[0]
-    assert ticks(axes) == [text.get_text() for text in axes.get_xticklabels()] == ["shirt", "shoe", "bag"]
-    share = np.asarray(axes.collections[0].get_array()).reshape(3, 3)
-    assert np.allclose(share, [[0.25, 0.75, 0], [0, 0, 1], [0, 0, 1]])
+    assert ticks(axes) == ["shirt", "shoe", "bag"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["shirt", "shoe", "bag", "all others"]
+    share = np.asarray(axes.collections[0].get_array()).reshape(3, 4)
+    assert np.allclose(share, [[0.25, 0.75, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0]])
     cells = {(t.get_position()[1] - 0.5, t.get_position()[0] - 0.5): t.get_text() for t in axes.texts if t.get_text()}
     assert cells == {(0, 0): "1", (0, 1): "3", (1, 2): "1", (2, 2): "3"}
+    of_two = np.asarray(confusion_pairs(seen, "kind", top=2).axes[0].collections[0].get_array()).reshape(2, 3)
+    assert np.allclose(of_two, [[0.25, 0.75, 0], [0, 0, 1]])
     perfect = Predictions({"kind": task}, np.arange(4), {"kind": np.eye(4)}, {"kind": np.arange(4)})
     assert said(confusion_pairs(perfect, "kind").axes[0]) == ["1"] * 4
 

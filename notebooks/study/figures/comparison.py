@@ -50,7 +50,7 @@ def seed_dots(
         for (label, column), kind in zip((references or {}).items(), (":", "--", "-."), strict=False):
             if column in part and part[column].notna().any():
                 lines[label] = axes.axvline(part[column].max(), color=BLACK, linestyle=kind, linewidth=1, label=label)
-        heading = words(title) if panel == "metric" else title
+        heading = words(title) if panel in ("metric", "task") else title
         axes.set_title(f"{heading}\n{_metric(part)}" if "metric" in there and panel != "metric" else heading)
     what = "one seed" if "n_seeds" in table and table["n_seeds"].max() == 1 else "mean"
     label = f"{what}, with 95% interval" if "ci_low" in there else what if several else "measured"
@@ -71,7 +71,7 @@ def contrast_forest(table: pd.DataFrame) -> Figure:
     figure, axes_of = row_panels(rows, len(tasks))
     for axes, task in zip(axes_of, tasks, strict=True):
         part = table[table["task"] == task].set_index("contrast")
-        axes.set_title(f"{task}\n{_metric(part)}")
+        axes.set_title(f"{words(task)}\n{_metric(part)}")
         axes.axvline(0, color=GREY, linewidth=0.8)
         points = 100 * part[["difference", "ci_low", "ci_high"]].reindex(rows)
         for k, (name, middle, low, high) in enumerate(points.itertuples()):

@@ -21,26 +21,26 @@ NO_GROUP = "no group"
 
 @styled
 def confusion_pairs(predictions: Predictions, label: str, top: int = 12) -> Figure:
-    """The part of the confusion matrix where most mistakes are: the ``top`` classes of the most frequent confusions.
-    Colour is the share of all images of the true class, so that rows compare; numbers are images."""
+    """The part of the confusion matrix where most mistakes are: the ``top`` classes of the most frequent confusions,
+    and a column for all others. Colour is the share of the true class, so that rows compare; numbers are images."""
     classes = predictions.classes(label)
     _, index, truth = known(*predictions.labels()[label])
     matrix = np.zeros((len(classes), len(classes)), int)
     np.add.at(matrix, (truth[truth >= 0], index[truth >= 0]), 1)
     wrong = matrix - np.diag(np.diag(matrix))
-    worst = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
-    pairs = np.stack(np.unravel_index(worst, wrong.shape), axis=1)
+    pairs = np.argwhere(wrong)[np.argsort(-wrong[wrong > 0], kind="stable")]
     numbers = list(dict.fromkeys(pairs.ravel().tolist()))[:top] or list(range(len(classes)))[:top]
     counts = matrix[np.ix_(numbers, numbers)]
-    share = counts / np.maximum(matrix[numbers].sum(1, keepdims=True), 1)
+    counts = np.c_[counts, matrix[numbers].sum(1) - counts.sum(1)][:, : len(classes)]
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(TEXT_WIDTH, 1.9 + 0.36 * len(numbers))
     figure, axes = plt.subplots(figsize=(side, side * 0.86), layout="constrained")
     look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "linewidths": 0.8, "fmt": ""}
     look |= {"annot_kws": {"fontsize": SMALL + 0.5}, "cbar_kws": {"label": "share of the true class", "shrink": 0.6}}
     sns.heatmap(share, annot=np.where(counts > 0, counts.astype(str), ""), ax=axes, **look)
-    names, ticks = [shorten(classes[number], 1.2, 7) for number in numbers], np.arange(len(numbers)) + 0.5
-    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, names, rotation=0)
+    names, ticks = [shorten(classes[number], 1.2, 7) for number in numbers], np.arange(counts.shape[1]) + 0.5
+    axes.set_xticks(ticks, [*names, "all others"][: len(ticks)], rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks[: len(names)], names, rotation=0)
     axes.tick_params(length=0)
     axes.set(xlabel=f"predicted {label}", ylabel=f"true {label}")
     return figure

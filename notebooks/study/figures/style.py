@@ -20,13 +20,13 @@ SMALL = 6  # points
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 BLUE, VERMILION, GREEN, _, _, _, BLACK = COLOURS
 GREY, LIGHT = "#6b6b6b", "#d9d9d9"
-MARKERS = ("o", "s", "^", "D", "v", "P")  # one fewer than colours, so that 42 pairs of them differ
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # as many as colours without grey, so that 56 pairs of them differ
 # Each gives the signs that those before it lack; before all comes the user's own ``rcParams["font.family"]``.
 FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
 FONTS += ["Noto Sans Devanagari", "Noto Naskh Arabic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Thai"]
 NAMES = {"images_seen": "images seen in training", "knn_accuracy": "kNN accuracy", "macro_f1": "macro-F1"}
 NAMES |= {"map": "mean average precision", "map_at_r": "mAP@R", "micro_f1": "micro-F1", "mrr": "mean reciprocal rank"}
-NAMES |= {"train_minutes": "training, minutes"}
+NAMES |= {"train_minutes": "training, minutes", "item": "retrieval"}
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -82,5 +82,5 @@ def shorten(text: object, inches: float, size: float = SMALL) -> str:
 
 def look_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """A colour and a mark for each name, by its place among them: the same order gives the same look."""
-    palette = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(dict.fromkeys(names))}
+    palette = {name: (*COLOURS, GREY)[k % (len(COLOURS) + 1)] for k, name in enumerate(dict.fromkeys(names))}
     return {"palette": palette, "markers": {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(palette)}}
