@@ -37,7 +37,7 @@ TABLES = {
     | {"replication", "replication_differences", "reweighed", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
-    "08": {"comparison", "full_size", "published", "training_time"},
+    "08": {"full_size", "published", "training_time"},
     "09": {
         "tags",
         "calibration",

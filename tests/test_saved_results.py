@@ -99,12 +99,6 @@ def test_the_shipped_model_says_of_photos_what_it_said():
         assert (tags[label] == said[label])[sure].all(), label
 
 
-def test_the_summary_shows_what_the_other_notebooks_wrote():
-    keys = ["configuration", "task", "metric"]
-    merged = table("08_comparison").merge(table("06_comparison"), on=[*keys, "mean"], how="left", indicator=True)
-    assert (merged["_merge"] == "both").all()
-
-
 def test_readme_shows_the_results():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.render(text) == text, "README.md is not up to date: PYTHONPATH=notebooks python -m study.readme"

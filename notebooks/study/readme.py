@@ -1,7 +1,6 @@
 """Renders the blocks ``<!-- name -->`` of README.md from results/products, so that no figure there is typed by hand.
 ``PYTHONPATH=notebooks python -m study.readme`` rewrites README.md; ``--check`` says whether it is up to date."""
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = ROOT / "results" / "products"
 CONTROLS = {"pretrained features": "ImageNet features", "embedding, own batches": "retrieval, pairs alone (one seed)"}
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
+VERDICTS = {"inferior": "worse by more than the margin of", "not shown": "inconclusive at the margin of"}
+VERDICTS |= {"not inferior": "non-inferior at the margin of"}
 
 
 def table(name: str) -> pd.DataFrame:
@@ -48,48 +49,44 @@ def headline() -> str:
     alone = rows["task"].map(table("07_without_siblings").set_index("task")["accuracy"])
     shown = {"label": rows["task"], "classes": rows["n_classes"].astype("Int64"), "accuracy": rows["accuracy"]}
     shown |= {"± of seeds": rows["std"], "95% interval": low + "-" + high, "macro-F1": rows["macro_f1"]}
-    shown |= {"without siblings": alone, "majority class": rows["majority"], "project seed": rows["seed_accuracy"]}
+    shown |= {"without siblings": alone, "majority class": rows["majority"], "starting point": rows["seed_accuracy"]}
     shown |= {"best published": rows["best_published"]}
     return markdown(pd.DataFrame(shown), bold="accuracy")
 
 
 def provenance() -> str:
-    """What notebook 07 ran, on what, for how long, and where it stays behind."""
-    manifest = json.loads((PRODUCTS / "manifest.json").read_text("utf-8"))
+    """What the figures of notebook 07 are, and where it is ahead and behind."""
     main = table("07_accuracy").query("split == 'random' and model == 'taxonomy'")
     published = pd.read_csv(ROOT / "notebooks" / "references.csv").query("metric == 'macro_f1'")["value"].max()
     mean = main[["accuracy", "best_published", "macro_f1"]].mean().map("{:.4f}".format)
     above = [(main["ci_low"] > main[name]).sum() for name in ("seed_accuracy", "best_published")]
-    runs = {n: run for n, run in manifest["notebooks"]["07"]["runs"].items() if n[3:].startswith(("taxonomy_", "wild"))}
-    on = {key: ", ".join(of.get("gpus", ())) or of.get("cpu") for key, of in manifest["records"].items()}
-    ran = [f"`{n}` (epochs: {r['epochs']}, {r['seconds'] / 60:.0f} min on {on[r['machine']]})" for n, r in runs.items()]
     clear = ", ".join(main.loc[main["ahead_low"] > 0, "task"]) or "none"
     return (
-        f"Means of {main['n_seeds'].max():g} seeds; intervals over seeds and {main['n_test'].max():,} test images, all "
-        f"above the project seed on {above[0]} of {len(main)} labels, the best published on {above[1]}; with the "
-        f"sampling error of that figure, too, clearly for {clear}. Mean accuracy {mean['accuracy']} (published "
-        f"{mean['best_published']}), macro-F1 {mean['macro_f1']} ({published:.4f}). Trained: {'; '.join(ran)}."
+        f"Means of {main['n_seeds'].max():g} seeds, intervals over these and {main['n_test'].max():,} test images: "
+        f"above the starting point on {above[0]} of {len(main)} labels, above the best published on {above[1]}; with "
+        f"its sampling error and all labels together, on {clear}. Mean accuracy {mean['accuracy']} (published "
+        f"{mean['best_published']}), macro-F1 {mean['macro_f1']} ({published:.4f})."
     )
 
 
 def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame) -> str:
     """The answer of the study in a sentence, from the planned contrasts and the speeds of notebook 06."""
     rows = contrasts[contrasts["contrast"].str.startswith("H1")]
-    names = {"category": "accuracy of the category", "attributes": "mAP of the attributes", "item": "Recall@1"}
-    points = rows.replace({"task": names}).assign(**100 * rows[["difference", "ci_low", "ci_high"]])
-    said = "{difference:+.1f} points of {task} ({ci_low:+.1f} to {ci_high:+.1f}: {verdict})"
+    points = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
+    points = points.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
+    said = "{task} {difference:+.1f} points of {metric} ({ci_low:+.1f} to {ci_high:+.1f}), {verdict} {margin:g}"
     found = [said.format(**row) for row in points.to_dict("records")]
     speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
     return (
         "One network that learns all three tasks at once, beside three that saw the same images and learned one each: "
-        f"{', '.join(found)}, and {speed['one network'] / speed['three networks']:.1f} times as many photos a second "
-        f"({n} seed{'s' * (n > 1)})."
+        f"{'; '.join(found)}; and {speed['one network'] / speed['three networks']:.1f} times as many photos a second "
+        f"({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."
     )
 
 
 def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
-    found = table("08_comparison")
+    found = table("06_comparison")
     rare = found[found["metric"] == "macro_f1_of_10"].set_index("configuration")["mean"].map("{:.4f}".format)
     found = found[found["metric"] == found["task"].map(MAIN)]
     found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(lambda s: f" ± {s:.4f}" if s > 0 else "")
@@ -100,33 +97,49 @@ def answer() -> str:
     own = table("04_retrieval").query("metric == 'recall_at_1'").set_index("embedding")["value"].map("{:.4f}".format)
     for name, label in CONTROLS.items():
         rows.loc[label, "retrieval"] = own[name]
-    speed = table("06_inference").set_index("what")["images_per_second"].round()
-    gaps = pd.concat(table(f"06_{of}_differences") for of in ("length", "replication"))
-    gaps = gaps.query("configuration == 'joint' and metric in @MAIN.values()")
-    gaps["at"] = " at " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels"
-    gaps = gaps.fillna({"at": ""}).groupby(["images_seen", "at"])["difference"]
-    gaps = gaps.agg(lambda each: ", ".join(each.mul(100).map("{:+.1f}".format)))
     return (
-        f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy, and macro-F1 of classes with "
-        "ten test images; attributes: mAP; retrieval: Recall@1; test images of the grouped split; "
-        f"{(n := int(found['n_seeds'].max()))} seed{'s, ± their standard deviation' * (n > 1)}. One network answers "
-        f"{speed['one network']:g} photos a second, three {speed['three networks']:g}. *Joint* minus single, "
-        f"in points, first seed: {'; '.join(f'{of} after {images:,} images{at}' for (images, at), of in gaps.items())}."
+        f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy over "
+        f"{table('02_class_balance')['classes'].iloc[0]} article types, and macro-F1 of those with at least ten test "
+        f"images; attributes: mAP over {table('03_groups')['attributes'].sum()} colours and words of product names; "
+        f"retrieval: Recall@1. Grouped split, {found['n_seeds'].max():g} seeds, ± their standard deviation."
     )
+
+
+def robustness() -> str:
+    """*Joint* minus single after other trainings, one seed each."""
+    gaps = pd.concat(table(f"06_{of}") for of in ("length_differences", "replication_differences", "reweighed"))
+    gaps = gaps[gaps["configuration"].str.fullmatch("joint(, .*)?") & (gaps["metric"] == gaps["task"].map(MAIN))]
+    seen = gaps["images_seen"].fillna(table("06_comparison")["images_seen"].max()).map("{:,.0f}".format)
+    at = (", " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels").fillna("")
+    gaps["images seen"] = seen + at + gaps["configuration"].str.removeprefix("joint")
+    points = 100 * gaps[["difference", "ci_low", "ci_high"]].to_numpy()
+    gaps["points"] = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in points]
+    rows = gaps.pivot_table("points", "images seen", "task", aggfunc="first", sort=False)[list(MAIN)]
+    return f"*Joint* minus single, one seed, in points:\n\n{markdown(rows.rename(columns=NAMES).reset_index())}"
 
 
 def photos() -> str:
     """What the shipped models are worth on photos that people took, of notebook 09."""
     answers = {"any_type": "the most probable type", "types_of_a_class": "the sum over a class's types"}
     found = table("09_people").replace({"answer": answers}).rename(columns={"answer": "class from"})
+    n = found.groupby("images")["n"].first()
     found["images"] += found["n"].map(" ({:,})".format)
-    rows = markdown(found.pivot(index=["model", "class from"], columns="images", values="accuracy").reset_index())
-    return f"Right among ten classes, nine of which (no long sleeves) products know, learned from products:\n\n{rows}"
+    values = found[["accuracy", "ci_low", "ci_high"]].to_numpy()
+    found["shown"] = ["{:.3f} ({:.3f} to {:.3f})".format(*row) for row in values]
+    rows = found.pivot(index=["model", "class from"], columns="images", values="shown").reset_index()
+    gain = table("09_people_gain").query("images == 'photos of nine classes'").set_index("answer")
+    gain = 100 * gain.loc["types_of_a_class", ["difference", "ci_low", "ci_high"]].astype(float)
+    return (
+        "Accuracy with 95% intervals. Products know nine of the photos' ten classes (no long sleeves), so that at most "
+        f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}\n\nThe second "
+        f"model minus the first, paired by photo (nine classes, sum over types): {gain.iloc[0]:+.1f} points "
+        f"({gain.iloc[1]:+.1f} to {gain.iloc[2]:+.1f})."
+    )
 
 
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
-    blocks = {block.__name__: block for block in (answer, headline, photos, provenance)}
+    blocks = {block.__name__: block for block in (answer, headline, photos, provenance, robustness)}
     blocks["finding"] = lambda: f"**{verdict(table('06_contrasts'), table('06_inference'))}**"
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)

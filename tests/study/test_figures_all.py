@@ -113,12 +113,7 @@ def test_names_are_drawn_as_written_inside_the_page_and_apart(name):
     assert dict(mpl.rcParams) == before
 
 
-def test_signs_without_a_font_are_named_once_and_a_font_can_be_given(monkeypatch):
-    pixels = np.zeros((2, 8, 6, 3), np.uint8)
-    with pytest.warns(UserWarning, match="no font here has '\U00013000'; name one in rcParams") as found:
-        figure = images.image_montage(pixels, ["shirt \U00013000"] * 2)
-        figure.canvas.draw()
-    assert len(found) == 1
+def test_fonts_that_are_here_are_asked_in_turn(monkeypatch):
     asked = []
     monkeypatch.setattr(style, "FONTS", ["no such family", "DejaVu Sans", "DejaVu Sans Mono"])
     styled = style.styled(lambda: asked.append(mpl.rcParams["font.family"]) or plt.figure())

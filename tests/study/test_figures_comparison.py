@@ -43,7 +43,7 @@ def test_means_stand_with_their_intervals(table):
     assert said(category) == ["0.800", "0.810"] and said(attributes) == ["–", "0.400"]
     assert [text.replace("\n", " ") for text in ticks(category)] == ["single category", LONG]
     assert category.get_ylim()[0] > category.get_ylim()[1]  # the first on top
-    assert titles(figure) == ["category\naccuracy", "attributes\nmean average precision"] and len(legend(figure)) == 1
+    assert titles(figure) == ["category\naccuracy", "attributes\nmAP"] and len(legend(figure)) == 1
     with pytest.raises(ValueError, match="choose among accuracy, map"):
         seed_dots(table.assign(task="all"), "mean", "configuration", "task")
 
@@ -61,7 +61,7 @@ def test_seeds_are_dots_beside_their_mean_of_three_digits():
     seeds = [line.get_xydata()[:, 0].tolist() for line in mean_ap.lines if line.get_marker() == "."]
     assert seeds == [[0.40, 0.44], [0.5, 0.3]]
     assert [(x, y) for x, y, mark in points(mean_ap)] == [(0.42, 0), (0.4, 1)]
-    assert titles(figure) == ["mean average precision", "hamming loss", "minutes"]
+    assert titles(figure) == ["mAP", "hamming loss", "minutes"]
     assert [said(axes) for axes in figure.axes] == [["0.420", "0.400"], ["0.0310", "0.0245"], ["90", "120"]]
     assert legend(figure) == ["mean", "a seed"] and mean_ap.get_xlim()[0] > 0
 

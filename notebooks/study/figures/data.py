@@ -134,9 +134,9 @@ def duplicate_groups(data: ImageData, groups: pd.DataFrame, n: int = 6, images: 
 def _column(catalogue: Catalogue, label: str) -> pd.Series:
     """The classes of a label by row number; an image of several has as many entries, those not known ("?c") none."""
     column = catalogue.table[label].dropna()
-    if isinstance(catalogue.tasks.get(label), MultiLabel):
-        column = column.str.split(";").explode()
-    return column[(column != "") & ~column.astype(str).str.startswith("?")]
+    if isinstance(task := catalogue.tasks.get(label), MultiLabel):
+        return column.str.split(";").explode().loc[lambda each: each.isin(task.classes)]
+    return column[column != ""]
 
 
 def _bars(axes: Axes, counts: pd.Series) -> None:

@@ -16,7 +16,7 @@ from .style import BLUE, GREY, SMALL, TEXT_WIDTH, VERMILION, look_of, shorten, s
 from .training import curves
 
 TOTALS = {"pooled": "pooled over groups", "all": "all ranked together"}
-NO_GROUP = "no group"
+NO_GROUP, FEW = "no group", 0.005
 
 
 @styled
@@ -52,7 +52,7 @@ def calibration(reliability: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarr
     confidence, with the expected calibration error (ECE), beside the share of images at each confidence."""
     parts = []
     for name, (confidence, accuracy, share, error) in reliability.items():
-        part = pd.DataFrame({"confidence": confidence, "accuracy": accuracy, "share of images": share})
+        part = pd.DataFrame({"confidence": confidence, "accuracy": accuracy, "share of images": share})[share >= FEW]
         parts.append(part.assign(label=f"{name}: ECE {error:.3f}").melt(["label", "confidence"], var_name="panel"))
     figure = curves(pd.concat(parts).sort_values("panel", kind="stable"), "confidence", "value", "label", "panel")
     left, right = figure.axes
@@ -61,7 +61,7 @@ def calibration(reliability: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarr
     left.set(ylim=(0, 1), xlim=(0, 1))
     right.set(xlim=(0, 1))
     log_scale(right, "y")
-    small_note(figure, "confidence: mean of the images in each tenth")
+    small_note(figure, f"confidence: mean of the images in each tenth; without tenths of fewer than {FEW:.1%} of them")
     figure.set_figheight(3.4)
     return figure
 

@@ -35,7 +35,6 @@ def write_attribute_file(path: str | Path, rows: int, attributes: int, seed: int
     """A ``list_attr_img.txt`` with random values; each takes three characters, right-aligned as in real copies. The
     same arguments give the same file."""
     rng, shares = np.random.default_rng(seed), np.cumsum([UNKNOWN, PER_IMAGE / attributes])
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
         file.write(f"{rows}\n{'image_name':<{WIDTH - 1}} attribute_labels\n".encode())
         for start in range(0, rows, BLOCK):

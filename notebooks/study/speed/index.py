@@ -38,7 +38,8 @@ def measure(
                 row |= {"query_ms": asked[0][0], "filtered_query_ms": asked[1][0]}
                 shares = [recall(answers, exact) for (_, answers), exact in zip(asked, best, strict=True)]
                 row |= {"recall": shares[0], "filtered_recall": shares[1]}
-                rows.append(row | {"disk_mb": _megabytes(place) if place else float("nan")})
+                sizes_on_disk = [file.stat().st_size for file in Path(place or folder).rglob("*") if file.is_file()]
+                rows.append(row | {"disk_mb": sum(sizes_on_disk) / 1e6 if place else float("nan")})
     return pd.DataFrame(rows)
 
 
@@ -61,7 +62,3 @@ def _ask(index: Index, queries: np.ndarray, k: int, where: Mapping | None) -> tu
         answers.append(index.search(query[None], k, where))
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times), answers
-
-
-def _megabytes(folder: str) -> float:
-    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
