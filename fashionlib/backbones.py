@@ -32,7 +32,7 @@ def make_backbone(
     ``.safetensors`` file (see ``load_weights``). ``size`` (width, height) matters to networks with position embeddings
     alone. ``drop_path`` is the rate of stochastic depth (Huang et al., 2016) in the last block.
 
-    Raises ``ValueError`` for a name or option that timm does not know, and for weights that do not fit."""
+    Raises ``ValueError`` for a name or option that timm does not know, a size or weights that do not fit."""
     import timm  # half of what importing this library would take, and not all of it makes networks
 
     if not timm.is_model(name):
@@ -59,7 +59,12 @@ def make_backbone(
         load_pretrained(body, name, options)
     elif weights is not None:
         load_weights(body, weights)
-    return body
+    try:
+        with torch.no_grad():
+            body.eval()(torch.zeros(1, 3, *size[::-1]))
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"backbone {name!r} cannot work at {size} ({error}); give another input_size") from None
+    return body.train()
 
 
 class DepthwiseConv2d(nn.Conv2d):

@@ -172,3 +172,9 @@ def test_weights_of_this_librarys_own_model_leave_its_heads_behind(tmp_path):
     other = make_backbone("resnet18")
     load_weights(other, tmp_path / "model.pth")
     assert all(torch.equal(a, b) for a, b in zip(body.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_size_that_a_network_cannot_work_at_is_refused():
+    with pytest.raises(ValueError, match=r"'efficientformer_l1' cannot work at \(60, 80\) .*input_size"):
+        make_backbone("efficientformer_l1", size=(60, 80))
+    assert make_backbone("resnet18", size=(33, 35)).training

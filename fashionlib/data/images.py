@@ -1,5 +1,6 @@
 """Images: where their files are, a quarantine list for bad ones, and a memory-mapped cache of pixels."""
 
+import glob
 import hashlib
 import mmap
 import os
@@ -128,7 +129,7 @@ def cache_images(catalogue: Catalogue, size: tuple[int, int], folder: str | Path
 
 
 def _build(catalogue: Catalogue, size: tuple[int, int], final: Path, max_pixels: int) -> None:
-    for unfinished in (final, *final.parent.glob(f"{final.name}.*.part")):  # of a run that was killed
+    for unfinished in (final, *final.parent.glob(f"{glob.escape(final.name)}.*.part")):  # of a run that was killed
         shutil.rmtree(unfinished, ignore_errors=True)
     aside = final.with_name(f"{final.name}.{os.getpid()}.part")
     aside.mkdir()

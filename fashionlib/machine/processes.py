@@ -1,15 +1,7 @@
 """Several processes that train together, as ``torchrun`` and ``accelerate launch`` start them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-T = TypeVar("T")
 
 
 def process_count() -> int:
@@ -27,8 +19,8 @@ def is_main_process() -> bool:
     return process_number() == 0
 
 
-def start_accelerator() -> Accelerator:
-    """Device and process group. Raises ``RuntimeError`` if the processes that were started do not find each other."""
+def start_accelerator():
+    """An ``Accelerator``. Raises ``RuntimeError`` if the processes that were started do not find each other."""
     import accelerate
     import torch
 
@@ -40,7 +32,7 @@ def start_accelerator() -> Accelerator:
     return accelerator
 
 
-def run_once(function: Callable[[], T]) -> T:
+def run_once(function: Callable):
     """Call a function in the main process alone; all of them get, after it is done, what it returned."""
     if process_count() == 1:
         return function()

@@ -148,8 +148,7 @@ def _pending(job: Job, shards: list[Shard]) -> list[Shard]:
         for part in (part for shard in again for part in job.parts(shard)):
             part.unlink()
     if others := len(set(job.folder.glob("*.parquet")) - {part for shard in shards for part in job.parts(shard)}):
-        what = "another model or other options, or of photos that have changed"
-        print(f"tag: {others} parts in {job.folder} are of {what}; they are not used")
+        print(f"tag: {others} parts in {job.folder} are of another model, options or photos; they are not used")
     if done := [shard for shard in done if shard not in again]:
         print(f"tag: {len(done)} of {len(shards)} shards ({count(done):,} photos) are there already; going on")
     return [shard for shard in shards if not job.done(shard)]

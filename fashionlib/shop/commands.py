@@ -59,10 +59,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tag(options: argparse.Namespace) -> None:
     from .bulk import BulkOptions, read_tags, tag_folder
-    from .report import write_report
+    from .report import check_report, write_report
 
-    if options.report and options.report.absolute() in [p and p.absolute() for p in (options.out, options.embeddings)]:
-        raise ValueError(f"--report {options.report} is where the tags or the embeddings go; name another file")
+    if options.report:
+        others = [path.absolute() for path in (options.out, options.embeddings, options.model) if path]
+        if options.report.absolute() in others:
+            raise ValueError(f"--report {options.report} is the file of tags, embeddings or the model; name another")
+        check_report(options.report, options.overwrite)
     given = {name: getattr(options, name) for name in BulkOptions.__dataclass_fields__}
     bulk = BulkOptions(**{name: value for name, value in given.items() if value is not None})
     print(tag_folder(options.model, options.photos, options.out, options.embeddings, options.overwrite, bulk))

@@ -158,8 +158,9 @@ def _checked_attributes(attributes: pd.DataFrame | None, names: Sequence[str], n
 
 
 def _check_text(what: str, values: Mapping | pd.Series) -> None:
-    if bad := [(row, value) for row, value in values.items() if not isinstance(value, str)]:
-        raise ValueError(f"{what}, row {bad[0][0]}: {bad[0][1]!r} is not text; take .astype(str)")
+    for row, value in values.items():
+        if not isinstance(value, str) or value.encode(errors="ignore").decode() != value:
+            raise ValueError(f"{what}, row {row}: {value!r} is not text in UTF-8; take .astype(str)")
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -3,6 +3,7 @@ process that is killed leaves the last one, and others read on meanwhile."""
 
 import json
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,9 +54,9 @@ class LanceIndex(Index):
 
     def _insert(self, ids, vectors, table):
         done = self._table.merge_insert("id").when_not_matched_insert_all().execute(self._rows(ids, vectors, table))
-        self._tend(len(ids))
         if lost := len(ids) - done.num_inserted_rows:
             raise ValueError(f"{lost:,} of {len(ids):,} ids were inserted by another process meanwhile; update them")
+        self._tend(len(ids))
 
     def _update(self, ids, vectors, table):
         self._table.merge_insert("id").when_matched_update_all().execute(self._rows(ids, vectors, table))
@@ -93,8 +94,9 @@ class LanceIndex(Index):
         wanted = {"id": kinds.BTree()} | {column: kinds.Bitmap() for column in self.columns.values()}
         if n >= PARTITIONED_FROM:
             wanted["embedding"] = kinds.IvfFlat(distance_type="cosine", target_partition_size=PARTITION)
-        for column in wanted.keys() - there.keys():
-            self._table.create_index(column, config=wanted[column], replace=True)
-        files = self._table.stats()["fragment_stats"]["num_small_fragments"]
-        if 10 * max(there.values(), default=0) > n or files > FRAGMENTS:
-            self._table.optimize()
+        with suppress(RuntimeError):  # another process writes meanwhile: the items are in, the next write tends again
+            for column in wanted.keys() - there.keys():
+                self._table.create_index(column, config=wanted[column], replace=True)
+            files = self._table.stats()["fragment_stats"]["num_small_fragments"]
+            if 10 * max(there.values(), default=0) > n or files > FRAGMENTS:
+                self._table.optimize()

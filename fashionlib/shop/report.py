@@ -17,6 +17,12 @@ THUMBNAIL = (120, 160)  # width and height in pixels
 MARK = b'name="generator" content="fashionlib"'  # of a page that may be replaced
 
 
+def check_report(path: Path, overwrite: bool) -> None:
+    """Raises ``BulkError`` for a folder, and for a file that is no report unless it may be replaced."""
+    if path.is_dir() or (path.exists() and not overwrite and MARK not in path.read_bytes()):
+        raise BulkError(f"{path} is there already and is no report; name another, or let it be replaced (--overwrite)")
+
+
 def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overwrite=False, most: int = 1000) -> None:
     """The rows of ``Tagger.tag`` on a folder of ``photos`` as one HTML page that needs no other file: of each photo a
     thumbnail and its labels with their confidence, or why it could not be read; the least sure first, and with a filter
@@ -25,8 +31,7 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
     from jinja2 import Environment
 
     path, photos = Path(path), Path(photos)
-    if path.exists() and not overwrite and (not path.is_file() or MARK not in path.read_bytes()):
-        raise BulkError(f"{path} is there already and is no report; name another, or let it be replaced (--overwrite)")
+    check_report(path, overwrite)
     least = tags.groupby("image", sort=False)["confidence"].min().fillna(-1.0).sort_values(kind="stable").index
     files = dict(picture_files(photos))  # by the names that are printed
     rows, cards = dict(list(tags[tags["image"].isin(least[:most])].groupby("image"))), []

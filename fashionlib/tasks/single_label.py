@@ -25,6 +25,10 @@ class SingleLabel(Task):
     balance: float = 0.0
     class_weights: tuple[float, ...] = ()
 
+    def __post_init__(self):
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"task {self.name!r}: a class comes twice (blanks around a name do not count)")
+
     def learn(self, train):
         task = replace(self, classes=self.classes or found_classes(train[self.name]))
         if not self.balance:

@@ -73,9 +73,13 @@ def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("t
     tasks = [task for task in batches.tasks if not stage.tasks or task.name in stage.tasks or sampler == "mixed"]
     order = _order(batches, batches.rows("train", tasks), tasks, sampler, settings)
     for task in tasks:
-        if not (batches.targets[task.name][order.rows] >= 0).any():
-            what = f"stage {stage.name!r}: no training image that sampler {sampler!r} draws has a label of task"
-            raise ValueError(f"{what} {task.name!r}; leave it out, or take another sampler")
+        known = batches.targets[task.name][order.rows]
+        known, what = known[known >= 0], f"stage {stage.name!r}: no training image that sampler {sampler!r} draws has "
+        if not known.size:
+            raise ValueError(f"{what}a label of task {task.name!r}; leave it out, or take another sampler")
+        needs_pairs = isinstance(task, Similarity) and task.loss_function != "proxy-anchor"
+        if needs_pairs and len(known) == len(np.unique(known)):
+            raise ValueError(f"{what}another of its item; leave task {task.name!r} out, which has nothing to learn")
     parts = (order.labels, order.items) if isinstance(order, MixedOrder) else (order,)
     for part in parts if process_count() > 1 else ():
         share(next(part.batches(0)), order.together, 0, process_count())

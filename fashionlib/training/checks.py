@@ -1,5 +1,6 @@
 """Do model, catalogues and stages fit together? Asked before anything is trained or written."""
 
+import warnings
 from collections.abc import Sequence
 
 from ..data.images import ImageData
@@ -43,6 +44,10 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
         known = {label: set(classes) & set(task.labels.get(label, ())) for label, classes in others[0].labels.items()}
         if foreign := [label for label in known if others[0].labels[label] and not known[label]]:
             raise ValueError(f"{what}, which has no class of {foreign[0]!r} that the model knows; build the model anew")
+        for label, classes in others[0].labels.items():
+            if unknown := sorted(set(classes) - known[label]):
+                text = f"{what}, and {len(unknown)} classes of {label!r} there are not in the model: {unknown[:5]} ..."
+                warnings.warn(f"{text}: their images are masked; rename them, or build the model anew", stacklevel=4)
         return
     if isinstance(task, Similarity):
         raise ValueError(f"{what}, whose items cannot be told apart; {todo}")

@@ -131,3 +131,17 @@ def test_a_damaged_index_is_refused(tmp_path):
         open_index(tmp_path / "index", **LAYOUT)
     newest.write_bytes(sound)
     assert len(open_index(tmp_path / "index", **LAYOUT)) == 20
+
+
+def test_what_was_inserted_is_in_though_another_process_writes_while_it_is_tended(tmp_path, monkeypatch):
+    with open_index(tmp_path / "index", **LAYOUT) as index:
+
+        def conflict(*given, **named):
+            raise RuntimeError("lance error: Retryable commit conflict for version 3")
+
+        with monkeypatch.context() as other:
+            other.setattr(index._table, "create_index", conflict)
+            index.insert(*items(0))
+        assert len(index) == BATCH
+        index.insert(*items(1))  # which tends what was left
+        assert {field for found in index._table.list_indices() for field in found.columns} >= {"id"}

@@ -108,5 +108,9 @@ def test_another_file_is_not_overwritten(job, tmp_path):
     assert kept.read_text() == "years of work"
     asked = ["tag", str(model), str(photos), "--out", str(tmp_path / "tags.csv"), "--report", f"{tmp_path}/tags.csv"]
     assert main([*asked, "--overwrite"]) == 1 and not (tmp_path / "tags.csv").exists()  # a page over its own tags
+    asked = ["tag", str(model), str(photos), "--out", str(tmp_path / "tags.csv"), "--report"]
+    for taken in (kept, tmp_path, model):  # before any photo is tagged
+        assert main([*asked, str(taken), *["--overwrite"] * (taken != kept)]) == 1
+        assert not (tmp_path / "tags.csv").exists()
     write_report(tags, photos, kept, overwrite=True)
     assert cards(kept.read_text()) == ["red.png"]

@@ -326,3 +326,15 @@ def test_a_question_mark_beside_others_leaves_the_rest_unknown(shop, tmp_path):
     assert replace(several.task("attributes"), classes=classes, groups=()).encode(several.table)[:4].tolist() == [
         [1, 1, 0, 1, 0], [0, 1, 0, -1, -1], [-1, -1, 1, 0, 1], [-1, -1, -1, 0, 1]
     ]  # fmt: skip
+
+
+def test_two_stray_quotes_do_not_swallow_the_rows_between_them(shop):
+    rows = [*ROWS[:2], 'c.jpg,"shirt,solid,,12,train', 'sub/d.png,shirt",,,,train', *ROWS[4:]]
+    with pytest.raises(CatalogueError, match="row 4: column 'type' goes over several lines; a lone quote"):
+        open_catalogue(shop(rows), **OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["?sleeve", "sleeve;cuff"])
+def test_a_column_whose_name_would_be_read_as_something_else_names_no_attributes(shop, name):
+    with pytest.raises(CatalogueError, match="cannot name attributes"):
+        open_catalogue(shop(header=HEADER.replace("sleeve", name)), **OPTIONS, attributes=["pattern", name])

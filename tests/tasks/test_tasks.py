@@ -292,3 +292,8 @@ def test_proxies_belong_to_the_training_items_and_are_learned():
     head = task.head(8)
     task.loss(head(randn(4, 8)), torch.from_numpy(task.encode(table)), head=head).backward()
     assert head.loss.proxies.shape == (2, 4) and head.loss.proxies.grad.abs().sum() > 0
+
+
+def test_a_class_that_comes_twice_is_refused():
+    with pytest.raises(ValueError, match="'kind': a class comes twice"):
+        SingleLabel("kind", classes=("shirt", "shoe", "shirt "))
