@@ -1,4 +1,4 @@
-"""Other grounds than white: what a network must have seen before it reads photos that people take of their clothes."""
+"""Other backgrounds than white: what a network must have seen before it reads photos that people take of their clothes."""
 
 import math
 from io import BytesIO
@@ -10,13 +10,13 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-WHITE = 240  # of a ground, at least, in each channel
+WHITE = 240  # of a background, at least, in each channel
 CROSS = np.pad(ndimage.generate_binary_structure(2, 1)[None], ((1, 1), (0, 0), (0, 0)))  # neighbours in one image
 CB, CR = (77, 127), (133, 173)  # chroma of skin (Chai and Ngan, 1999)
 
 
 def cut_out(images: np.ndarray) -> np.ndarray:
-    """bool (B, H, W): what is not the ground of uint8 (B, H, W, 3), that is, not white and joined to the border."""
+    """bool (B, H, W): what is not the background of uint8 (B, H, W, 3), that is, not white and joined to the border."""
     white = (images >= WHITE).all(-1)
     parts, n = ndimage.label(white, CROSS)
     ground = np.zeros(n + 1, bool)
@@ -25,9 +25,9 @@ def cut_out(images: np.ndarray) -> np.ndarray:
 
 
 def on_grounds(images: Tensor, share: float) -> Tensor:
-    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a drawn ground, in another place and
+    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a synthetic background, in another place and
     size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind; what has
-    no ground, or covers next to nothing of it, stays as it is."""
+    no background, or covers next to nothing of it, stays as it is."""
     mask = torch.from_numpy(cut_out(images.cpu().numpy()))
     area = mask.float().mean((1, 2))
     chosen = ((torch.rand(len(images)) < share) & (area > 0.03) & (area < 0.95)).to(images.device)

@@ -45,7 +45,7 @@ class Settings:
     erase: Share = 0.25
     """Probability of erasing a random rectangle."""
     grounds: Share = 0.0
-    """Probability that a product is cut out of its white ground and laid on a drawn one (see ``grounds``)."""
+    """Probability that a product is cut out of its white background and laid on a synthetic one (see ``grounds``)."""
     sampler: Sampler = "shuffle"
     """``"shuffle"``, ``"balanced"`` (classes of the first single label equally often), ``"items"`` (``per_item`` images
     of each item in a batch) or ``"mixed"`` (part of each batch shuffled, part by items)."""
