@@ -1,4 +1,4 @@
-"""Other backgrounds than white: what a network must have seen before it reads photos that people take of their clothes."""
+"""Other backgrounds than white: what a network must have seen before it reads photos that people take of clothes."""
 
 import math
 from io import BytesIO
@@ -25,9 +25,9 @@ def cut_out(images: np.ndarray) -> np.ndarray:
 
 
 def on_grounds(images: Tensor, share: float) -> Tensor:
-    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a synthetic background, in another place and
-    size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind; what has
-    no background, or covers next to nothing of it, stays as it is."""
+    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a synthetic background, in another place
+    and size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind; what
+    has no background, or covers next to nothing of it, stays as it is."""
     mask = torch.from_numpy(cut_out(images.cpu().numpy()))
     area = mask.float().mean((1, 2))
     chosen = ((torch.rand(len(images)) < share) & (area > 0.03) & (area < 0.95)).to(images.device)
