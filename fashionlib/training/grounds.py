@@ -25,8 +25,8 @@ def cut_out(images: np.ndarray) -> np.ndarray:
 
 
 def on_grounds(images: Tensor, share: float) -> Tensor:
-    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a synthetic background, in another place
-    and size, in other light and less sharp. Six of ten garments that are worn leave the skin of the model behind; what
+    """uint8 (B, H, W, 3), each with the probability ``share`` cut out and laid on a synthetic background, elsewhere, in
+    another size and light, and less sharp. Six of ten garments that are worn leave the skin of the model behind; what
     has no background, or covers next to nothing of it, stays as it is."""
     mask = torch.from_numpy(cut_out(images.cpu().numpy()))
     area = mask.float().mean((1, 2))
