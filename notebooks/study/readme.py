@@ -127,9 +127,13 @@ def photos() -> str:
     values = found[["accuracy", "ci_low", "ci_high"]].to_numpy()
     found["shown"] = ["{:.3f} ({:.3f} to {:.3f})".format(*row) for row in values]
     rows = found.pivot(index=["model", "class from"], columns="images", values="shown").reset_index()
+    gain = table("09_people_gain").query("images == 'photos of nine classes'").set_index("answer")
+    gain = 100 * gain.loc["types_of_a_class", ["difference", "ci_low", "ci_high"]].astype(float)
     return (
         "Accuracy with 95% intervals. Products know nine of the photos' ten classes (no long sleeves), so that at most "
-        f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}"
+        f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}\n\nThe second "
+        f"model minus the first, paired by photo (nine classes, sum over types): {gain.iloc[0]:+.1f} points "
+        f"({gain.iloc[1]:+.1f} to {gain.iloc[2]:+.1f})."
     )
 
 
