@@ -37,9 +37,7 @@ class OutOfFold:
         """Of a label: probabilities (N, C), the given class of every row, and its probability (N,), NaN where none is
         given or the network has no opinion. Raises ``ValueError`` for a label that was not predicted."""
         if label not in self.probabilities:
-            raise ValueError(
-                f"label {label!r} was not predicted out of fold; there are {', '.join(self.probabilities)}"
-            )
+            raise ValueError(f"label {label!r} was not predicted; there are {', '.join(self.probabilities)}")
         probabilities, given = self.probabilities[label], self.catalogue.table[label]
         column = probabilities.columns.get_indexer(given)
         p_given = np.where(column < 0, np.nan, probabilities.to_numpy()[np.arange(len(column)), column])

@@ -3,7 +3,6 @@ process that is killed leaves the last one, and others read on meanwhile."""
 
 import json
 import os
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,9 +93,12 @@ class LanceIndex(Index):
         wanted = {"id": kinds.BTree()} | {column: kinds.Bitmap() for column in self.columns.values()}
         if n >= PARTITIONED_FROM:
             wanted["embedding"] = kinds.IvfFlat(distance_type="cosine", target_partition_size=PARTITION)
-        with suppress(RuntimeError):  # another process writes meanwhile: the items are in, the next write tends again
+        try:
             for column in wanted.keys() - there.keys():
                 self._table.create_index(column, config=wanted[column], replace=True)
             files = self._table.stats()["fragment_stats"]["num_small_fragments"]
             if 10 * max(there.values(), default=0) > n or files > FRAGMENTS:
                 self._table.optimize()
+        except RuntimeError as error:
+            if "conflict" not in str(error):  # with another writer: the items are in, the next write tends again
+                raise

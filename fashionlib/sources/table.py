@@ -187,9 +187,9 @@ def _check_columns(path: Path, table: pd.DataFrame, named: dict, nested: dict) -
                 raise CatalogueError(f"{path}: no column {column!r}, which {target}= names; it has {', '.join(table)}")
             if target == "attributes" and column != names and (";" in column or column.startswith("?")):
                 raise CatalogueError(f"{path}: column {column!r} cannot name attributes: ';' and '?' have a meaning")
-            over = table.index[[isinstance(cell, str) and "\n" in cell.strip() for cell in table[column]]]
-            if path.suffix.lower() == ".csv" and target != "attributes" and len(over):
-                raise CatalogueError(f"{path}: row {over[0]}: column {column!r} goes over several lines; a lone quote?")
+            cells = table[column].items() if path.suffix.lower() == ".csv" and target != "attributes" else ()
+            if row := next((row for row, cell in cells if "\n" in cell.strip()), None):
+                raise CatalogueError(f"{path}: row {row}: column {column!r} goes over several lines; a lone quote?")
             if target == "labels" and not column.isidentifier():
                 raise CatalogueError(f"{path}: column {column!r} cannot name a task; rename it: letters, digits and _")
         if target in table and target not in ("labels", names) and (names or target == "split"):

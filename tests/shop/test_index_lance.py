@@ -139,9 +139,15 @@ def test_what_was_inserted_is_in_though_another_process_writes_while_it_is_tende
         def conflict(*given, **named):
             raise RuntimeError("lance error: Retryable commit conflict for version 3")
 
+        def full(*given, **named):
+            raise RuntimeError("lance error: no space left on device")
+
         with monkeypatch.context() as other:
             other.setattr(index._table, "create_index", conflict)
             index.insert(*items(0))
+            other.setattr(index._table, "create_index", full)
+            with pytest.raises(RuntimeError, match="no space"):
+                index.update(*items(0))
         assert len(index) == BATCH
         index.insert(*items(1))  # which tends what was left
         assert {field for found in index._table.list_indices() for field in found.columns} >= {"id"}

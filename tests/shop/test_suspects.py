@@ -41,7 +41,7 @@ def test_suspects_are_ranked_as_a_plain_loop_ranks_them():
         confidences.append(own)
     assert find_suspects(found, "kind")["row"].tolist() == np.argsort(margins).tolist()
     assert find_suspects(found, "kind", by="self-confidence")["row"].tolist() == np.argsort(confidences).tolist()
-    with pytest.raises(ValueError, match="'colour' was not predicted out of fold; there are kind"):
+    with pytest.raises(ValueError, match="'colour' was not predicted; there are kind"):
         find_suspects(found, "colour")
     with pytest.raises(ValueError, match="by is 'entropy'; there are margin, self-confidence"):
         find_suspects(found, "kind", by="entropy")

@@ -38,8 +38,8 @@ def measure(
                 row |= {"query_ms": asked[0][0], "filtered_query_ms": asked[1][0]}
                 shares = [recall(answers, exact) for (_, answers), exact in zip(asked, best, strict=True)]
                 row |= {"recall": shares[0], "filtered_recall": shares[1]}
-                sizes_on_disk = [file.stat().st_size for file in Path(place or folder).rglob("*") if file.is_file()]
-                rows.append(row | {"disk_mb": sum(sizes_on_disk) / 1e6 if place else float("nan")})
+                files = [file for file in Path(place).rglob("*") if file.is_file()] if place else []
+                rows.append(row | {"disk_mb": sum(f.stat().st_size for f in files) / 1e6 if place else float("nan")})
     return pd.DataFrame(rows)
 
 
