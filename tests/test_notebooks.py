@@ -32,8 +32,8 @@ TABLES = {
         "published",
         "ranking_speed",
     },
-    "05": {"parameters", "variants", "conflict", "rates"},
-    "06": {"stages", "comparison", "relative", "lengths", "length_differences"}
+    "05": {"parameters", "variants", "conflict"},
+    "06": {"stages", "comparison", "relative", "lengths", "length_differences", "rates", "rate_differences"}
     | {"replication", "replication_differences", "reweighed", "contrasts", "inference"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},

@@ -107,7 +107,8 @@ def answer() -> str:
 
 def robustness() -> str:
     """*Joint* minus single after other trainings, one seed each."""
-    gaps = pd.concat(table(f"06_{of}") for of in ("length_differences", "replication_differences", "reweighed"))
+    names = "length_differences", "rate_differences", "replication_differences", "reweighed"
+    gaps = pd.concat(table(f"06_{name}") for name in names)
     gaps = gaps[gaps["configuration"].str.fullmatch("joint(, .*)?") & (gaps["metric"] == gaps["task"].map(MAIN))]
     seen = gaps["images_seen"].fillna(table("06_comparison")["images_seen"].max()).map("{:,.0f}".format)
     at = (", " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels").fillna("")
