@@ -11,13 +11,13 @@ A complete study: ``my.csv`` has a row for each photo, ``image,type,pattern,slee
     data = cache_images(catalogue, size=(60, 80), folder="cache")
     tasks = data.catalogue.select("category", "attributes")
     model = MultitaskModel("tf_efficientnet_lite0", tasks, weights="pretrained", size=data.size)
-    run = fit(model, data, Settings(epochs=4, batch_size=64, optimizer="adamw"), run_dir="runs/mine")
+    settings = Settings(epochs=4, batch_size=64, optimizer="adamw", learning_rate=0.001)
+    run = fit(model, data, settings, run_dir="runs/mine")
     print(predict(run.model, data, "test").metrics())
     print(Tagger.load("runs/mine/model.pth").tag("new photos"))
 
-The folder may be copied into another project, under any parent package: imports inside it are relative, and libraries
-that only some of it needs (lancedb, pymilvus, ray, ...) are imported where they are used. Each floor imports only from
-those below:
+The folder may be copied into another project, under any parent package; libraries that only some of it needs (lancedb,
+ray, ...) are imported where they are used. Each floor imports only from those below:
 
     shop/           Tagger, bulk jobs, index of similar photos, near-duplicates, cleaning: may be deleted
     training/       Settings, fit, checkpoints
@@ -45,6 +45,8 @@ WHERE = {
     "open_catalogue": "sources",
     "open_index": "shop.index",
     "predict": "evaluation.predict",
+    "read_embeddings": "shop.bulk",
+    "tag_table": "shop.tagging",
 }
 __all__ = list(WHERE)  # noqa: PLE0604
 

@@ -34,6 +34,8 @@ def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS,
     try:
         image = data if isinstance(data, Image.Image) else Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
+        if max(width, height) > 100 * min(width, height):
+            raise BadImage(f"{source}: {width} x {height} is too narrow to show anything")
         if width * height > max_pixels:
             raise BadImage(f"{source}: {width} x {height} is more than {max_pixels:,} pixels; make it smaller")
         if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":

@@ -27,6 +27,7 @@ from .tagging import EMBEDDINGS, TAGS, model_id
 SUMMARY = ("images", "unreadable", "may_pass", "reasons")  # what the results say of themselves, too
 METADATA = b"fashionlib"  # in the schema of a parquet file: which job it is the result of
 SCHEMAS = {"tags": TAGS, "embeddings": EMBEDDINGS}
+_json = partial(json.dumps, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -196,12 +197,12 @@ def facts_of(path: Path) -> dict:
         return {}
 
 
-def read_tags(path: Path) -> pd.DataFrame:
+def read_tags(path: str | Path) -> pd.DataFrame:
     """The rows of a result of any format, without the lists of the most probable classes."""
     missing = {name: [""] for name in ("task", "confidence", "error")}  # a label is text, whatever it looks like
     as_text = {"dtype": {"image": str, "label": str}, "keep_default_na": False, "na_values": missing}
     readers = {".parquet": pd.read_parquet, ".csv": partial(pd.read_csv, **as_text)}
-    read = readers.get(path.suffix.lower(), partial(pd.read_json, lines=True, dtype=False))
+    read = readers.get(Path(path).suffix.lower(), partial(pd.read_json, lines=True, dtype=False))
     return read(path).reindex(columns=["image", "task", "label", "confidence", "error"])
 
 
@@ -266,10 +267,6 @@ def _rows(table: pa.Table) -> list[dict]:
         kinds = {"confidence": kind, "top_confidence": pa.list_(kind), "embedding": pa.list_(kind)}
         table = table.cast(pa.schema([(field.name, kinds.get(field.name, field.type)) for field in table.schema]))
     return table.to_pylist()
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}

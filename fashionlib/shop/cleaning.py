@@ -139,6 +139,8 @@ def duplicate_table(data: ImageData, pairs: np.ndarray, labels: Sequence[str] | 
         tasks = [task for task in data.catalogue.tasks.values() if task.evaluated and not task.multi]
         labels = [label for task in tasks for label in task.labels]
     labels = [*dict.fromkeys(labels)]
+    if taken := {"group", "row", "image", "conflicts"}.intersection(labels):
+        raise ValueError(f"label {min(taken)!r}: the table has a column of that name of its own; leave it out (labels)")
     table = table.assign(**{label: as_text(data.catalogue.column(label)) for label in labels})
     joined = pd.Series(join_groups(len(table), pairs))
     found = table.loc[joined.duplicated(keep=False), ["image", *labels]]

@@ -9,6 +9,8 @@ from pathlib import Path
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 1 after an error that is explained on stderr."""
     options = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a name that its encoding lacks must not end a job
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
         return 0
@@ -53,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     folder, text = os.environ.get("FASHION_DATA") or "data", "of all datasets ($FASHION_DATA or data: %(default)s)"
     command.add_argument("--data", metavar="DIR", type=Path, default=folder, help=text)
 
-    commands.add_parser("cite", help="what to cite (software, thesis, datasets), as BibTeX").set_defaults(run=_cite)
+    command = commands.add_parser("cite", help="what to cite (software, thesis, datasets), as BibTeX")
+    entries = Path(__file__).parents[1] / "citations.bib"
+    command.set_defaults(run=lambda _: print(entries.read_text(encoding="utf-8"), end=""))
     return parser
 
 
@@ -77,7 +81,3 @@ def _download(options: argparse.Namespace) -> None:
     from ..sources import download
 
     print(*getattr(download, f"download_{options.dataset}")(options.data), sep="\n")
-
-
-def _cite(options: argparse.Namespace) -> None:
-    print(Path(__file__).parents[1].joinpath("citations.bib").read_text(encoding="utf-8"), end="")

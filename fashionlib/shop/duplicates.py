@@ -36,8 +36,7 @@ def _images(data: ImageData, what: str):
 def near_duplicates(hashes: np.ndarray, distance: int = MAX_DISTANCE, block: int = 2**24, least=0) -> np.ndarray:
     """All pairs (M, 2), i < j, of 64-bit hashes (N,) that differ in ``least`` to ``distance`` bits, in order. At most
     ``block`` pairs are compared at once (but one hash with all others at least), which bounds the memory."""
-    found = [np.empty((0, 2), np.int64)]
-    height = max(block // max(len(hashes), 1), 1)
+    found, height = [np.empty((0, 2), np.int64)], max(block // max(len(hashes), 1), 1)
     for start in range(0, len(hashes), height):
         bits = np.bitwise_count(hashes[start : start + height, None] ^ hashes[None, start:])
         pairs = np.argwhere((bits >= least) & (bits <= distance))

@@ -77,7 +77,7 @@ class Index(AbstractContextManager):
         embeddings that do not fit and an attribute that the index does not have."""
         if not isinstance(k, int | np.integer) or k < 1:
             raise ValueError(f"k is {k!r}; it is a whole number from 1 on")
-        wanted = {name: list(np.atleast_1d(np.asarray(values, object))) for name, values in (where or {}).items()}
+        wanted = {name: list(np.atleast_1d(np.asarray(values, object))) for name, values in dict(where or {}).items()}
         if unknown := [name for name in wanted if name not in self.attributes]:
             raise ValueError(f"where: no attribute {unknown[0]}; the index has {', '.join(self.attributes) or 'none'}")
         for name, values in wanted.items():
@@ -111,11 +111,11 @@ class Index(AbstractContextManager):
             shape = f"({'N' if n is None else n}, {self.dimension})"
             how = "np.stack makes that of a column of embeddings, embedding[None] of a single one"
             raise ValueError(f"embeddings have the shape {embeddings.shape}, not {shape}: {how}")
-        vectors = embeddings.astype(np.float32)
+        vectors = embeddings.astype(np.float64)  # whose squares neither vanish nor overflow
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         if (bad := ~(np.isfinite(length) & (length > 0))).any():
             raise ValueError(f"{bad.sum():,} embeddings are not finite or zero, the first in row {bad.argmax()}")
-        return vectors / length
+        return (vectors / length).astype(np.float32)
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
@@ -147,7 +147,7 @@ def _checked_ids(ids: Sequence[str]) -> list[str]:
 
 def _checked_attributes(attributes: pd.DataFrame | None, names: Sequence[str], n: int) -> pd.DataFrame:
     """The named columns of a table with n rows, numbered anew, as text or missing."""
-    table = pd.DataFrame(index=range(n)) if attributes is None else attributes.reset_index(drop=True)
+    table = pd.DataFrame(index=range(n)) if attributes is None else pd.DataFrame(attributes).reset_index(drop=True)
     if absent := [name for name in names if name not in table]:
         raise ValueError(f"attributes: no column {', '.join(absent)}; where they are not known, give a column of None")
     if len(table) != n:

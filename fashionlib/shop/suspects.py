@@ -25,8 +25,7 @@ def find_suspects(found: OutOfFold, label: str, by: str = "margin") -> pd.DataFr
         raise ValueError(f"by is {by!r}; there are {', '.join(SCORES)}")
     probabilities, given, p_given = found.of(label)
     rows = np.flatnonzero(~np.isnan(p_given))
-    others = probabilities.iloc[rows].fillna(-1.0).to_numpy(copy=True)
-    given = given.iloc[rows]
+    given, others = given.iloc[rows], probabilities.iloc[rows].fillna(-1.0).to_numpy(copy=True)
     others[np.arange(len(rows)), probabilities.columns.get_indexer(given)] = -1.0
     table = found.catalogue.table[["image"]].iloc[rows].assign(label=label, given=given)
     table = table.rename_axis("row").reset_index()

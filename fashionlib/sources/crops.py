@@ -31,8 +31,7 @@ class CroppedImages:
         of the picture in it."""
         if location not in self.boxes:
             raise BadImage(f"{location}: no box is known")
-        box = self.boxes[location]
-        content = self.images.read(location)
+        box, content = self.boxes[location], self.images.read(location)
         image = decode(content, location) if isinstance(content, bytes) else Image.fromarray(content)
         left, top, right, bottom = (int(v) for v in np.clip(box, 0, [image.width, image.height] * 2))
         if left >= right or top >= bottom:

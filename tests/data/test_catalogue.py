@@ -162,6 +162,8 @@ def test_selecting_an_unknown_task_or_one_with_nothing_to_learn():
     assert [task.name for task in shop.select("words", "colour")] == ["words", "colour"]
     with pytest.raises(CatalogueError, match=all_of("no task 'price'", "colour, size, words")):
         shop.select("colour", "price")
+    with pytest.raises(CatalogueError, match=all_of("no task ['colour']", "colour, size, words")):
+        shop.select(["colour"])
     with pytest.raises(CatalogueError, match=all_of("training has no class to learn in column 'size'")):
         shop.select("size")
 

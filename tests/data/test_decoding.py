@@ -56,6 +56,13 @@ def test_a_gif_named_jpg_and_a_text_are_not_images(encode):
             decode(content, "a.jpg")
 
 
+@pytest.mark.parametrize("size", [(0, 40), (1000, 1), (3, 301)])
+def test_a_picture_too_narrow_to_show_anything_is_refused(size):
+    with pytest.raises(BadImage, match=f"a: {size[0]} x {size[1]} is too narrow"):
+        decode(Image.new("RGB", size, "red"), "a")
+    assert decode(Image.new("RGB", (3, 300), "red"), "a").size == (3, 300)
+
+
 def test_400_megapixels_are_refused_without_being_decoded(monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
     content = huge_png()

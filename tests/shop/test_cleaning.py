@@ -183,6 +183,13 @@ def test_all_single_labels_are_compared_if_none_are_named():
     assert duplicate_table(tiny_data(), np.empty((0, 2), int)).empty
 
 
+@pytest.mark.parametrize("name", ["group", "row", "conflicts"])
+def test_a_label_named_like_a_column_of_the_duplicates_is_refused(name):
+    data = tiny_data(tiny_table().assign(**{name: "a"}))
+    with pytest.raises(ValueError, match=f"label '{name}'.*leave it out"):
+        duplicate_table(data, np.array([[0, 1]]), ["gender", name])
+
+
 @pytest.fixture
 def paths() -> Catalogue:
     """Shirts are tops ten times and once shoes; clogs are shoes; tunics are undecided; kilts are rare; a shoe is under

@@ -121,6 +121,15 @@ def test_exact_search_finds_what_a_plain_loop_finds(index, monkeypatch, block, h
     assert_same(index.search(3 * queries, 12, having), expected.astype({"Größe cm": "str"}))
 
 
+@pytest.mark.parametrize("scale", [1e-100, 1e-24, 1e-22, 1e20, 1e100])
+def test_embeddings_may_have_any_length_and_attributes_be_a_dictionary(scale):
+    ids, vectors, table = items()
+    index, scaled = open_index(**LAYOUT), open_index(**LAYOUT)
+    index.insert(ids, vectors, table)
+    scaled.insert(ids, scale * vectors, {name: list(table[name]) for name in table})
+    assert_same(index.search(vectors[:9]), scaled.search(scale * vectors[:9]))
+
+
 def test_ties_go_by_row():
     vectors = np.eye(3, dtype=np.float32)[[0, 1, 1, 0, 1, 2, 1]]
     query, row, similarity = nearest(np.eye(3, dtype=np.float32)[[1, 2]], vectors, 3)
@@ -178,6 +187,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(index, ids, vectors, 
         ),
         (lambda index: index.search(np.ones(8)), r"shape \(8,\).*embedding\[None\]"),
         (lambda index: index.search(np.ones((1, 8)), k=0), "k is 0"),
+        (lambda index: index.search(np.ones((1, 8)), where=["colour"]), "dictionary"),
     ],
 )
 def test_a_question_that_does_not_fit_is_refused(index, ask, message):

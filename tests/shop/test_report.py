@@ -55,6 +55,15 @@ def test_the_command_writes_a_page_beside_the_tags(job, tmp_path, capsys):
     assert main(["tag", str(model), str(photos), "--out", str(out), "--report", str(page)]) == 0  # its own it replaces
 
 
+def test_a_name_that_the_screen_cannot_show_does_not_end_the_job(job, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "写真.jpg").write_bytes(b"no picture")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    out, page = tmp_path / "tags.csv", tmp_path / "report.html"
+    assert main(["tag", str(job[0]), str(tmp_path / "photos"), "--out", str(out), "--report", str(page)]) == 0
+    assert cards(page.read_text(encoding="utf-8")) == ["写真.jpg"] and read_tags(out)["error"].notna().all()
+
+
 def test_names_and_classes_are_text(job, tmp_path):
     model, photos = job
     tag_folder(model, photos, tmp_path / "tags.parquet")
@@ -71,7 +80,7 @@ def test_all_formats_are_read_as_the_same_rows(job, tmp_path, ending):
     model, photos = job
     for name in ("tags.parquet", f"tags{ending}"):
         tag_folder(model, photos, tmp_path / name)
-    one, two = read_tags(tmp_path / "tags.parquet"), read_tags(tmp_path / f"tags{ending}")
+    one, two = read_tags(tmp_path / "tags.parquet"), read_tags(f"{tmp_path}/tags{ending}")
     assert one["label"].dropna().tolist() == two.loc[two["task"].notna(), "label"].tolist()
     for column in ("image", "task", "error"):
         assert one[column].fillna("-").tolist() == two[column].fillna("-").tolist()
