@@ -34,10 +34,11 @@ TABLES = {
     },
     "05": {"parameters", "variants", "conflict"},
     "06": {"stages", "comparison", "relative", "lengths", "length_differences", "rates", "rate_differences"}
-    | {"replication", "replication_differences", "reweighed", "contrasts", "inference"},
+    | {"replication", "replication_differences", "reweighed", "contrasts", "inference"}
+    | {"own_batches", "own_batches_differences"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
-    "08": {"full_size", "published", "training_time"},
+    "08": {"comparison", "cost", "full_size", "published", "training_time"},
     "09": {
         "tags",
         "calibration",

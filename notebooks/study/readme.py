@@ -11,9 +11,9 @@ from .thesis import MAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = ROOT / "results" / "products"
-CONTROLS = {"pretrained features": "ImageNet features", "embedding, own batches": "retrieval, pairs alone (one seed)"}
+CONTROLS = {"pretrained features": "ImageNet features"}  # of notebook 04
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
-VERDICTS = {"inferior": "worse by more than the margin of", "not shown": "inconclusive at the margin of"}
+VERDICTS = {"inferior": "worse by more than the margin of", "inconclusive": "inconclusive at the margin of"}
 VERDICTS |= {"not inferior": "non-inferior at the margin of"}
 
 
@@ -72,21 +72,21 @@ def provenance() -> str:
 def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame) -> str:
     """The answer of the study in a sentence, from the planned contrasts and the speeds of notebook 06."""
     rows = contrasts[contrasts["contrast"].str.startswith("H1")]
-    points = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
-    points = points.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
-    said = "{task} {difference:+.1f} points of {metric} ({ci_low:+.1f} to {ci_high:+.1f}), {verdict} {margin:g}"
-    found = [said.format(**row) for row in points.to_dict("records")]
+    said = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
+    said = said.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
+    form = "{task} {difference:+.1f} points of {metric} ({ci_low:+.1f} to {ci_high:+.1f}), {verdict} {margin:g}"
+    found = [form.format(**row) for row in said.to_dict("records")]
     speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
     return (
         "One network that learns all three tasks at once, beside three that saw the same images and learned one each: "
-        f"{'; '.join(found)}; and {speed['one network'] / speed['three networks']:.1f} times as many photos a second "
-        f"({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."
+        f"{'; '.join(found)} ({n} seed{'s' * (n > 1)}; paired differences with 95% intervals). It answers "
+        f"{speed['one network'] / speed['three networks']:.1f} times as many photos a second."
     )
 
 
 def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
-    found = table("06_comparison")
+    found = pd.concat([table("06_comparison"), table("06_own_batches")])
     rare = found[found["metric"] == "macro_f1_of_10"].set_index("configuration")["mean"].map("{:.4f}".format)
     found = found[found["metric"] == found["task"].map(MAIN)]
     found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(lambda s: f" ± {s:.4f}" if s > 0 else "")
@@ -97,12 +97,19 @@ def answer() -> str:
     own = table("04_retrieval").query("metric == 'recall_at_1'").set_index("embedding")["value"].map("{:.4f}".format)
     for name, label in CONTROLS.items():
         rows.loc[label, "retrieval"] = own[name]
+    gap = table("06_own_batches_differences").set_index(["configuration", "metric"]).loc[("joint", "recall_at_1")]
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy over "
         f"{table('02_class_balance')['classes'].iloc[0]} article types, and macro-F1 of those with at least ten test "
         f"images; attributes: mAP over {table('03_groups')['attributes'].sum()} colours and words of product names; "
-        f"retrieval: Recall@1. Grouped split, {found['n_seeds'].max():g} seeds, ± their standard deviation."
+        f"retrieval: Recall@1. Grouped split, {found['n_seeds'].max():g} seeds, ± their standard deviation. *Joint* "
+        f"minus *pairs alone*, paired and not planned: {points(gap)} points of Recall@1."
     )
+
+
+def points(row: pd.Series) -> str:
+    """A difference and its 95% interval, in points."""
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*100 * row[["difference", "ci_low", "ci_high"]].astype(float))
 
 
 def robustness() -> str:
@@ -113,8 +120,7 @@ def robustness() -> str:
     seen = gaps["images_seen"].fillna(table("06_comparison")["images_seen"].max()).map("{:,.0f}".format)
     at = (", " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels").fillna("")
     gaps["images seen"] = seen + at + gaps["configuration"].str.removeprefix("joint")
-    points = 100 * gaps[["difference", "ci_low", "ci_high"]].to_numpy()
-    gaps["points"] = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in points]
+    gaps["points"] = gaps.apply(points, axis="columns")
     rows = gaps.pivot_table("points", "images seen", "task", aggfunc="first", sort=False)[list(MAIN)]
     return f"*Joint* minus single, one seed, in points:\n\n{markdown(rows.rename(columns=NAMES).reset_index())}"
 
@@ -129,12 +135,11 @@ def photos() -> str:
     found["shown"] = ["{:.3f} ({:.3f} to {:.3f})".format(*row) for row in values]
     rows = found.pivot(index=["model", "class from"], columns="images", values="shown").reset_index()
     gain = table("09_people_gain").query("images == 'photos of nine classes'").set_index("answer")
-    gain = 100 * gain.loc["types_of_a_class", ["difference", "ci_low", "ci_high"]].astype(float)
     return (
         "Accuracy with 95% intervals. Products know nine of the photos' ten classes (no long sleeves), so that at most "
         f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}\n\nThe second "
-        f"model minus the first, paired by photo (nine classes, sum over types): {gain.iloc[0]:+.1f} points "
-        f"({gain.iloc[1]:+.1f} to {gain.iloc[2]:+.1f})."
+        f"model minus the first, paired by photo (nine classes, sum over types): {points(gain.loc['types_of_a_class'])}"
+        " points."
     )
 
 

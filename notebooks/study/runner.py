@@ -126,8 +126,7 @@ def chosen(notebook: Path, profile: Path | None, given: Mapping[str, str]) -> di
     """What replaces the values of a notebook's parameters: those of the profile, and before them the given texts. A
     profile serves many notebooks: of its names those that this one has are taken, and ``profile`` is its file's stem.
     Raises ``ProfileError`` for a given name that the notebook does not have, and for a value of another kind."""
-    known = parameters(notebook)
-    values = {}
+    known, values = parameters(notebook), {}
     if profile is not None:
         settings = {"profile": profile.stem, **read_profile(profile)[0]}
         values = {name: value for name, value in settings.items() if name in known}
@@ -150,8 +149,8 @@ def run(cells: list[tuple[str, bool]], folder: Path, values: Mapping[str, object
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    config = Config(HistoryManager={"enabled": False}, InteractiveShell={"colors": "nocolor"})
-    shell = InteractiveShell.instance(config=config)
+    quiet = {"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}
+    shell = InteractiveShell.instance(config=Config(quiet))
     shell.displayhook.write_output_prompt = lambda: None
     shell._showtraceback = lambda kind, error, lines: print(*lines, sep="\n", file=sys.stderr)
     os.chdir(folder)
@@ -195,11 +194,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(yaml.safe_dump(values, sort_keys=False), end="")
         else:
             run(read_cells(options.notebook), options.notebook.absolute().parent, values)
-    except ProfileError as error:
-        print(f"study.runner: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:  # its traceback was printed
-        print(f"study.runner: {options.notebook.name} failed: {type(error).__name__}", file=sys.stderr)
+    except Exception as error:  # of a notebook, its traceback was printed
+        why = error if isinstance(error, ProfileError) else f"{options.notebook.name} failed: {type(error).__name__}"
+        print(f"study.runner: {why}", file=sys.stderr)
         return 1
     return 0
 

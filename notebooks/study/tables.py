@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
 
 from fashionlib.data.images import ImageData
 from fashionlib.evaluation.comparison import comparison_table
@@ -62,8 +63,6 @@ def impossible_rate(predictions: Predictions, levels: Sequence[str], train: pd.D
 
 def per_class_table(predictions: Predictions, label: str) -> pd.DataFrame:
     """Precision, recall, F1 and test images of every class of a label."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     classes = predictions.classes(label)
     _, index, truth = known(*predictions.labels()[label])
     scores = precision_recall_fscore_support(truth, index, labels=range(len(classes)), zero_division=0)
@@ -159,6 +158,6 @@ def class_accuracies(answers: Mapping[str, pd.DataFrame], repeats: int = 1000) -
     rows = []
     for (images, found), answer in product(answers.items(), ("any_type", "types_of_a_class")):
         right = found[answer].to_numpy()
-        low, high = percentile_interval(resampled_means(right, repeats=repeats))
-        rows.append([images, answer, len(right), right.mean(), low, high])
+        interval = percentile_interval(resampled_means(right, repeats=repeats))
+        rows.append([images, answer, len(right), right.mean(), *interval])
     return pd.DataFrame(rows, columns=["images", "answer", "n", "accuracy", "ci_low", "ci_high"])

@@ -37,11 +37,13 @@ class Thesis:
     a head for each task of the data; one whose loss does not count gets no gradient and gives none to the backbone. So
     all see the same batches: one half shuffled images, the other pairs of an item."""
 
-    def __init__(self, study: Study, network: Mapping, heads: Mapping[str, dict], tag: str = "", **settings):
-        """``network``: options of ``MultitaskModel``; ``heads``: fields of each task; ``tag``: in the names of runs."""
+    def __init__(self, study: Study, network: Mapping, heads: Mapping[str, dict], tag="", of=ALL, **settings):
+        """``network``: options of ``MultitaskModel``; ``heads``: fields of each task; ``tag``: in the names of runs;
+        ``of``: the tasks with a head, without labels batches hold pairs alone."""
         self.study, self.network, self.tag = study, network, tag
-        self.catalogues = [study.data] if study.items is study.data else [study.data.only(*LABELS), study.items]
-        owner = {n: part.catalogue for part in self.catalogues for n in part.catalogue.tasks if n in ALL}
+        parts = [study.data] if study.items is study.data else [study.data.only(*LABELS), study.items]
+        self.catalogues = [part for part in parts if {*part.catalogue.tasks} & {*of}]
+        owner = {n: part.catalogue for part in self.catalogues for n in part.catalogue.tasks if n in of}
         self.heads: list[Task] = [owner[name].task(name, **heads.get(name, {})) for name in ALL if name in owner]
         sampler = "shuffle" if "item" not in owner else "mixed" if len(owner) > 1 else "items"
         shift = max(1, study.image_size[0] // 30)  # of the width; nothing is erased, for items differ in small things

@@ -68,7 +68,7 @@ def test_seeds_are_dots_beside_their_mean_of_three_digits():
 
 def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
     rows = [
-        ("joint", "category", "accuracy", 0.012, 0.004, 0.02, "not shown"),  # whatever the interval seems to say
+        ("joint", "category", "accuracy", 0.012, 0.004, 0.02, "inconclusive"),  # whatever the interval seems to say
         (LONG, "category", "accuracy", -0.03, -0.05, -0.01, "lower"),
         ("equal", "category", "accuracy", 0.0, -0.01, 0.01, "not inferior"),
         (LONG, "attributes", "map", 0.02, -0.01, 0.05, "higher"),
@@ -85,7 +85,7 @@ def test_a_forest_is_in_percentage_points_and_marks_the_verdict():
     assert [same_color(mark.get_markerfacecolor(), "white") for mark in marks] == [True, False, False]
     assert said(category) == ["+1.2", "−3.0", "+0.0"] and said(attributes) == ["–", "+2.0", "–"]
     assert intervals(category, upright=True) == [[-1, -1]]  # only in the row that has a margin
-    assert legend(figure) == ["not shown", "lower", "not inferior", "higher", "margin"]
+    assert legend(figure) == ["inconclusive", "lower", "not inferior", "higher", "margin"]
 
 
 def test_published_figures_are_sorted_and_ours_stand_out_with_captions_whole():

@@ -50,6 +50,16 @@ def test_a_catalogue_without_some_of_the_tasks_has_networks_for_the_others(tmp_p
     assert [head.name for head in made.heads] == list(tasks) and made.settings.sampler == sampler
 
 
+def test_a_task_alone_has_its_own_images_and_batches(tmp_path):
+    whole = thesis(tmp_path)
+    pairs = Thesis(whole.study, NETWORK, HEADS, "pairs alone ", ["item"], batch_size=12, learning_rate=0.01)
+    assert [head.name for head in pairs.heads] == ["item"] and pairs.settings.sampler == "items"
+    items = whole.study.catalogue.table["item"]
+    order = training_order(Batches(pairs.catalogues, pairs.heads), pairs.settings)
+    for rows in order.batches(0):  # each image with another of its item
+        assert items.loc[rows].value_counts().min() >= 2
+
+
 def test_a_run_is_found_by_every_notebook(tmp_path):
     first = thesis(tmp_path).train("single category", (1, 1, 1))
     again = setup("02", "smoke", "drawn", {"items": 24, "size": (24, 32)}, (24, 32), "grouped", None, tmp_path)

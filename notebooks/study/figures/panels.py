@@ -17,8 +17,7 @@ from .style import GREY, SMALL, TEXT_WIDTH, inches_of, shorten
 def panels(n: int, height: float, columns: int = 3, extra: float = 0.5, **options) -> tuple[Figure, list[Axes]]:
     """n panels of a height in inches, at most ``columns`` beside each other, in a figure with ``extra`` inches more."""
     rows = -(-n // columns)
-    columns = -(-n // rows)
-    size = (TEXT_WIDTH, rows * height + extra)
+    columns, size = -(-n // rows), (TEXT_WIDTH, rows * height + extra)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
     for axes in grid.flat[n:]:
         axes.set_visible(False)

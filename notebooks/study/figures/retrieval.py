@@ -30,8 +30,7 @@ def retrieval_montage(
     rng = np.random.default_rng(seed)
     good, bad = (rng.permutation(np.flatnonzero(kind)) for kind in (right, ~right))
     n_good = min(len(good), max(n // 2, n - len(bad)))
-    shown = [*good[:n_good], *bad[: n - n_good]]
-    k = min(k, ranking.nearest.shape[1])
+    shown, k = [*good[:n_good], *bad[: n - n_good]], min(k, ranking.nearest.shape[1])
     note = f"Left the query, then its nearest gallery images. ✓ same item, × another item.\nDrawn at random: {n_good} "
     note += f"where the nearest image is a match (true of {right.sum():,} of {len(right):,} queries), "
     note += f"{len(shown) - n_good} where it is not."
