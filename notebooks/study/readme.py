@@ -114,8 +114,7 @@ def points(row: pd.Series) -> str:
 
 def robustness() -> str:
     """*Joint* minus single after other trainings, one seed each."""
-    names = "length_differences", "rate_differences", "replication_differences", "reweighed"
-    gaps = pd.concat(table(f"06_{name}") for name in names)
+    gaps = pd.concat(table(f"06_{of}") for of in ("length_differences", "replication_differences", "reweighed"))
     gaps = gaps[gaps["configuration"].str.fullmatch("joint(, .*)?") & (gaps["metric"] == gaps["task"].map(MAIN))]
     seen = gaps["images_seen"].fillna(table("06_comparison")["images_seen"].max()).map("{:,.0f}".format)
     at = (", " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels").fillna("")
