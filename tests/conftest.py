@@ -27,7 +27,14 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that several workers end at about the same time."""
-    slow = ("test_notebooks.py", "test_notebooks_deepfashion.py", "test_browser.py", "test_processes.py")
+    slow = [
+        "test_notebooks.py",
+        "test_processes.py",
+        "test_notebooks_deepfashion.py",
+        "test_browser.py",
+        "test_scale.py",
+    ]
+    slow += ["test_bulk.py", "test_copy.py", "test_run_all.py", "test_fit.py", "test_resume.py", "test_index.py"]
     items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else len(slow))
 
 

@@ -57,7 +57,7 @@ def example(docstring: str) -> list[str]:
     end = next(k for k, line in enumerate(lines) if line and not line.startswith("    "))
     program = "\n".join(line[4:] for line in lines[:end]).replace("from fashionlib", "from vision.fashionlib")
     program = program.replace('"tf_efficientnet_lite0"', '"test_efficientnet"').replace(', weights="pretrained"', "")
-    return program.replace("batch_size=64", "batch_size=16").splitlines()
+    return program.replace("batch_size=64", "batch_size=16").replace("epochs=4", "epochs=1").splitlines()
 
 
 if __name__ == "__main__":

@@ -58,9 +58,10 @@ def words_of(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in hidden]
 
 
-def unreadable(figure: Figure) -> list[str]:
-    """Texts that leave the page, lie on another text, or but for a mark in its corner on an image."""
-    drawn = words_of(figure)
+def unreadable(figure: Figure, drawn: list[Text] | None = None) -> list[str]:
+    """Texts that leave the page, lie on another text, or but for a mark in its corner on an image; ``drawn``: the
+    ``words_of`` the figure, if it was drawn already."""
+    drawn = words_of(figure) if drawn is None else drawn
     level = [text for text in drawn if text.get_rotation() % 90 == 0]  # the box of a slanted one is not its shape
     pictures = [axes.get_window_extent().padded(-1) for axes in figure.axes if axes.images]
     page, bad, boxes = figure.bbox.padded(1), [], []

@@ -4,9 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-from pytorch_metric_learning.utils.inference import CustomKNN
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
 from fashionlib.metrics import ranking as module
@@ -133,6 +130,10 @@ def test_leaving_one_out_is_that_of_a_plain_loop(seed):
 
 
 def theirs(queries, query_items, gallery=None, gallery_items=None):
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
     calculator = AccuracyCalculator(THEIRS, device=torch.device("cpu"), knn_func=CustomKNN(CosineSimilarity()))
     return calculator.get_accuracy(queries, query_items, gallery, gallery_items)
 

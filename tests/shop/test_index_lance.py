@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from fashionlib.shop import index_lance
 from fashionlib.shop.index import open_index
 
-pytest.importorskip("lancedb")
+pytestmark = pytest.mark.skipif(find_spec("lancedb") is None, reason="needs lancedb")
 
 LAYOUT = {"dimension": 16, "model_id": "m", "attributes": ["colour"]}
 BATCH = 500
@@ -88,12 +89,12 @@ def test_beyond_what_a_search_looks_into_it_is_approximate_but_exact_with_a_filt
 def test_small_writes_are_joined_and_indexed(tmp_path, monkeypatch):
     monkeypatch.setattr(index_lance, "FRAGMENTS", 5)
     index = open_index(tmp_path / "index", **LAYOUT)
-    ids, vectors, table = items(0, 40)
-    for row in range(40):
+    ids, vectors, table = items(0, 16)
+    for row in range(16):
         index.insert(ids[row : row + 1], vectors[row : row + 1], table[row : row + 1])
     kinds = {kept.columns[0]: kept.index_type for kept in index._table.list_indices()}
     assert kinds == {"id": "BTree", "attribute_0": "Bitmap"}
-    assert len(index) == 40 and index._table.stats()["fragment_stats"]["num_fragments"] <= 6
+    assert len(index) == 16 and index._table.stats()["fragment_stats"]["num_fragments"] <= 6
     assert max(kept.num_unindexed_rows for kept in index._table.list_indices()) <= 4
 
 

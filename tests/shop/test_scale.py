@@ -17,11 +17,14 @@ from fashionlib.shop.bulk import BulkError, BulkOptions, tag_folder
 from fashionlib.training.checkpoints import save_model
 from shop.bulk_jobs import SHARD_SIZE, make_photos, read
 
-ray = pytest.importorskip("ray", reason="needs Ray: pip install 'fashionlib[scale]'")
+
+@pytest.fixture(scope="module")
+def ray():
+    return pytest.importorskip("ray", reason="needs Ray: pip install 'fashionlib[scale]'")
 
 
 @pytest.fixture(scope="module")
-def runtime():
+def runtime(ray):
     """Two workers' worth of Ray, for all tests of this file; RAY_ADDRESS may name one that is there."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
@@ -125,15 +128,17 @@ def test_an_error_in_a_worker_ends_the_job_which_goes_on_locally(runtime, study,
     pd.testing.assert_frame_equal(read(out), tags)
 
 
-def test_a_shard_that_kills_every_worker_is_given_up(runtime, study, workers, tmp_path, monkeypatch):
+def test_a_shard_that_kills_every_worker_is_given_up(runtime, study, tmp_path, monkeypatch):
     model, photos, *_ = study
 
-    def prepare():
-        from shop import bulk_jobs
+    class Dies:
+        def __init__(self, threads):
+            pass
 
-        bulk_jobs.stop_in_shard(0, bulk_jobs.kill)
+        def tag(self, job, shard):
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    workers(prepare)
+    monkeypatch.setattr(scale, "_worker", lambda: Dies)
     monkeypatch.setattr(scale, "ATTEMPTS", 2)
     with pytest.raises(BulkError, match="2 workers died at the same shard, from 00.png to .*; if memory is short"):
         tag_with_ray(model, photos, tmp_path / "tags.parquet", workers=1)
@@ -180,7 +185,7 @@ def test_without_ray_the_error_says_what_to_install(study, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_an_address_at_which_there_is_no_ray(study, tmp_path, monkeypatch, capsys, answers):
+def test_an_address_at_which_there_is_no_ray(ray, study, tmp_path, monkeypatch, capsys, answers):
     """Nothing at all, or something that takes calls and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
