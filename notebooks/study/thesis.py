@@ -38,8 +38,7 @@ class Thesis:
     all see the same batches: one half shuffled images, the other pairs of an item."""
 
     def __init__(self, study: Study, network: Mapping, heads: Mapping[str, dict], tag="", of=ALL, **settings):
-        """``network``: options of ``MultitaskModel``; ``heads``: fields of each task; ``tag``: in the names of runs;
-        ``of``: the tasks with a head, without labels batches hold pairs alone."""
+        """``network``: of ``MultitaskModel``; ``heads``: fields of each; ``tag``: in names; ``of``: the tasks."""
         self.study, self.network, self.tag = study, network, tag
         parts = [study.data] if study.items is study.data else [study.data.only(*LABELS), study.items]
         self.catalogues = [part for part in parts if {*part.catalogue.tasks} & {*of}]
