@@ -113,7 +113,7 @@ class Catalogue:
     def task(self, name: str, **changes) -> Task:
         """One task, some of its fields changed (such as ``loss_function``) and its classes learned again. Raises as
         ``select`` does, and ``ValueError`` for a field that the task does not have, or another value."""
-        if name not in [*self._tasks]:
+        if name not in [*self._tasks]:  # by equality, for a list has no hash
             raise CatalogueError(f"{self.name}: no task {name!r}; there are {', '.join(self._tasks)}")
         task = replace(self._tasks[name], **changes).learn(self.table[self.table["split"] == "train"])
         if empty := [label for label, classes in task.labels.items() if not classes]:

@@ -14,8 +14,8 @@ PRODUCTS = ROOT / "results" / "products"
 CONTROLS = {"pretrained features": "ImageNet features"}  # of notebook 04
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 VERDICTS = {"inferior": "worse by more than the margin of", "inconclusive": "inconclusive at the margin of"}
-ANSWER = "06_contrasts", "06_inference", "06_own_batches_differences"
 VERDICTS |= {"not inferior": "non-inferior at the margin of"}
+ANSWER = "06_contrasts", "06_inference", "06_own_batches_differences"  # the tables that ``verdict`` reads
 
 
 def table(name: str) -> pd.DataFrame:
