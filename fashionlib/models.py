@@ -54,8 +54,8 @@ class MultitaskModel(nn.Module):
         trunk: Sequence[int] = (),
     ):
         super().__init__()
-        if not tasks or len({task.name for task in tasks}) < len(tasks):
-            raise ValueError(f"a model needs tasks of different names, not {[task.name for task in tasks]}")
+        if not tasks or len({*(names := [getattr(task, "name", None) for task in tasks])} - {None}) < len(tasks):
+            raise ValueError(f"a model needs tasks of different names, as catalogue.select() gives them, not {names}")
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")

@@ -41,7 +41,7 @@ def deepfashion(tmp_path_factory) -> Path:
     write_coarse(drawn, data)
     write_inshop(drawn, data)
     settings = yaml.safe_load((ROOT / "notebooks/profiles/smoke.yaml").read_text())
-    own = ("source", "source_options", "item_source", "split", "replication", "weighed")
+    own = ("source", "source_options", "item_source", "split", "replications", "weighed")
     settings |= {name: PROFILE[name] for name in own}
     settings |= {"profile": "deepfashion", "data_root": str(data), "results_root": str(results)}
     settings |= {"seeds": [0], "batch_size": 12}  # thirteen items in training

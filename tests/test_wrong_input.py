@@ -139,6 +139,7 @@ def test_a_ranking_does_not_depend_on_the_length_of_vectors(scale):
 @pytest.mark.parametrize("options", [
     {"size": 30}, {"size": (10**5, 10**5)}, {"size": (0, 4)}, {"input_size": (30.0, 40.0)}, {"trunk": 64},
     {"trunk": (-4,)}, {"drop_path": 2.0}, {"tasks": [COLOUR, COLOUR]}, {"tasks": []},
+    {"tasks": ["colour"]},
 ])  # fmt: skip
 def test_a_model_that_makes_no_sense_is_refused(options):
     with pytest.raises(ValueError, match="size is|trunk a list|tasks of different names"):

@@ -119,9 +119,9 @@ def robustness() -> str:
     gaps = pd.concat(table(f"06_{of}") for of in ("length_differences", "replication_differences", "reweighed"))
     gaps = gaps[gaps["configuration"].str.fullmatch("joint(, .*)?") & (gaps["metric"] == gaps["task"].map(MAIN))]
     seen = gaps["images_seen"].fillna(table("06_comparison")["images_seen"].max()).map("{:,.0f}".format)
-    at = (", " + gaps["input_size"].str.strip("[]").str.replace(", ", " x ") + " pixels").fillna("")
-    gaps["images seen"] = seen + at + gaps["configuration"].str.removeprefix("joint")
-    gaps["points"] = gaps.apply(points, axis="columns")
+    size = gaps["input_size"].replace("None", None).str.strip("[]").str.replace(", ", " x ") + " pixels"
+    seen += (", " + size.fillna(gaps["replication"])).fillna("") + gaps["configuration"].str.removeprefix("joint")
+    gaps["images seen"], gaps["points"] = seen, gaps.apply(points, axis="columns")
     rows = gaps.pivot_table("points", "images seen", "task", aggfunc="first", sort=False)[list(MAIN)]
     return f"*Joint* minus single, one seed, in points:\n\n{markdown(rows.rename(columns=NAMES).reset_index())}"
 

@@ -50,7 +50,7 @@ def figures() -> dict:
     scatter = {"prevalence": RNG.uniform(0.01, 0.5, 60), "average_precision": RNG.uniform(0.1, 1, 60), "n_test": 20}
     attributes = pd.DataFrame(scatter | {"attribute": UGLY * 12, "group": UGLY[:3] * 20, "lift": RNG.random(60)})
     classes = pd.DataFrame(
-        {"task": "t", "class": UGLY * 12, "f1": RNG.random(60), "n_train": RNG.integers(1, 5000, 60)}
+        {"task": "t", "class": UGLY * 12, "f1": RNG.random(60), "n_train": RNG.integers(1, 5000, 60), "n_test": 9}
     )
     recall = pd.DataFrame({"scope": UGLY * 2, "k": [3] * 5 + [5] * 5, "recall": 0.7, "labels": 9, "members": 4})
     published = once.rename(columns={"row": "method"}).assign(comparable="6611 images; $x^2$ and what else", ours=False)

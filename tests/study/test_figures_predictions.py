@@ -38,12 +38,14 @@ def test_calibration_draws_the_given_curve_and_its_error():
     assert right.lines[0].get_ydata().tolist() == [0.4, 0.6] and legend(figure) == ["kind: ECE 0.110"]
 
 
-def test_the_class_far_from_its_like_is_named():
+def test_the_class_far_from_its_like_is_named_and_one_without_a_test_image_not_drawn():
     n = np.array([1, 10, 20, 30, 40, 50, 60, 70, 80, 90])
     f1 = np.array([0.0, 0.5, 0.5, 0.5, 0.5, 0.02, 0.5, 0.5, 0.5, 0.5])
-    table = pd.DataFrame({"task": "kind", "class": [f"class {k}" for k in n], "f1": f1, "n_train": n})
+    table = pd.DataFrame({"task": "kind", "class": [f"class {k}" for k in n], "f1": f1, "n_train": n, "n_test": n // 2})
     (axes,) = per_class_scatter(table, named=1).axes
-    assert axes.get_xscale() == "log" and axes.collections[0].get_offsets().tolist() == np.stack([n, f1], 1).tolist()
+    assert (
+        axes.get_xscale() == "log" and axes.collections[0].get_offsets().tolist() == np.stack([n, f1], 1)[1:].tolist()
+    )
     assert said(axes) == ["class 50"]
 
 

@@ -71,8 +71,8 @@ def per_class_scatter(table: pd.DataFrame, named: int = 8) -> Figure:
     """F1 of every class against its training images (logarithmic), a panel for each task, with the median of classes
     of similar size; named are the classes of at least fifty training images that lie furthest from that median.
 
-    ``table`` has the columns task, class, f1, n_train (``evaluation.per_class_table`` with training counts)."""
-    parts = dict(list(table[table["n_train"] > 0].sort_values("n_train").groupby("task", sort=False)))
+    ``table``: task, class, f1, n_test, n_train (``per_class_table``, and training counts); drawn is what has both."""
+    parts = dict(list(table.query("n_train > 0 and n_test > 0").sort_values("n_train").groupby("task", sort=False)))
     figure, axes_of = panels(len(parts), 2.9, columns=2, sharey=True)
     far = {}
     for axes, (task, part) in zip(axes_of, parts.items(), strict=True):
