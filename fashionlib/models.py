@@ -54,7 +54,7 @@ class MultitaskModel(nn.Module):
         trunk: Sequence[int] = (),
     ):
         super().__init__()
-        if not tasks or len({*(names := [getattr(task, "name", None) for task in tasks])} - {None}) < len(tasks):
+        if len({*(names := [getattr(task, "name", None) for task in tasks])} - {None}) < max(1, len(tasks)):
             raise ValueError(f"a model needs tasks of different names, as catalogue.select() gives them, not {names}")
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
