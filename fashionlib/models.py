@@ -54,8 +54,8 @@ class MultitaskModel(nn.Module):
         trunk: Sequence[int] = (),
     ):
         super().__init__()
-        if len({*(names := [getattr(task, "name", None) for task in tasks])} - {None}) < max(1, len(tasks)):
-            raise ValueError(f"a model needs tasks of different names, as catalogue.select() gives them, not {names}")
+        if not tasks or not all(isinstance(task, Task) for task in tasks) or len({t.name for t in tasks}) < len(tasks):
+            raise ValueError(f"a model needs tasks of different names, as catalogue.select() gives, not {tasks!r:.200}")
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
