@@ -1,5 +1,5 @@
 """Calibration: temperatures, by which logits are divided, that make a model's probabilities as large as the share of
-them that is right (Guo et al., 2017). The order of the classes, and so the accuracy, stays as it is."""
+them that is right (Guo et al., 2017). The most probable class, or path, and so the accuracy, stays as it is."""
 
 from collections.abc import Sequence
 

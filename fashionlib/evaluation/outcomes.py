@@ -31,7 +31,7 @@ class Outcome:
     probabilities: np.ndarray | None = None
     truth: np.ndarray | None = None
 
-    @lru_cache(maxsize=512)  # noqa: B019 - small arrays, which several tables ask for
+    @lru_cache(maxsize=512)  # noqa: B019 - several tables ask for them, of outcomes that live as long
     def resampled(self, repeats: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
         """Every metric that is a mean, and ``map``, in bootstrap resamples (R,): the same ones for the same groups."""
         found = {}

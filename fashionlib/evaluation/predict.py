@@ -63,9 +63,8 @@ def joint_metrics(*predictions: Predictions) -> dict[str, dict[str, float]]:
     """The metrics of every evaluated task, over one or several catalogues."""
     found = {}
     for name, task in {n: task for p in predictions for n, task in p.tasks.items() if task.evaluated}.items():
-        parts = [p for p in predictions if name in p.tasks]
-        targets = [task.of_catalogue(p.targets[name], number) for number, p in enumerate(parts)]
-        found |= task.metrics(np.concatenate([p.activations[name] for p in parts]), np.concatenate(targets))
+        parts = [(p.activations[name], p.targets[name]) for p in predictions if name in p.tasks]
+        found |= task.metrics(*map(np.concatenate, zip(*parts, strict=True)))
     return found
 
 

@@ -46,8 +46,8 @@ def fastest(step: Callable, among: Iterable[Arithmetic], repeats=3) -> tuple[Ari
         for _ in range(1 + repeats):
             began = time.perf_counter()
             step(arithmetic)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            if torch.accelerator.is_available():
+                torch.accelerator.synchronize()
             times.append(time.perf_counter() - began)
             if len(times) > 1 and times[-1] > 3 * least:
                 break

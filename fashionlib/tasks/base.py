@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ..cells import plain
+from .labels import Labels
 
 CHECKED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # 8.0 is no whole number, "1e-3" no number
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a list will do
@@ -49,13 +50,13 @@ class Task:
         """A copy that knows the classes in the training table."""
         return self
 
-    def of_catalogue(self, targets: np.ndarray, number: int) -> np.ndarray:
-        """Targets (N, ...) of one of several catalogues beside those of the others."""
-        return targets
-
     def average(self, activations: Sequence[Tensor]) -> Tensor:
         """One answer from those for several views of the same images, such as the mirror image."""
         return sum(activations) / len(activations)
+
+    def predict(self, activations: np.ndarray) -> dict[str, Labels]:
+        """Of each label: probabilities (N, C), and the most probable class of each image."""
+        return {self.name: Labels(activations, activations.argmax(1))}
 
     def to_dict(self) -> dict:
         """Plain values, for ``model.pth`` and ``settings.json``; what is at its default is left out."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..metrics.classification import classification_scores
 from .base import CHECKED, Names, Task, log_probabilities
-from .labels import Labels, encode_labels, known, log_sum_by, smoothed_nll
+from .labels import Labels, encode_labels, known, log_sum_by
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -18,8 +18,9 @@ class Hierarchy(Task):
     """A taxonomy such as master category > sub-category > article type.
 
     The head has one logit for each *path* seen in training, and one softmax over them; a row that lacks a level shows
-    no path, nor a class that other rows do not have. The probability of a class at any level is the sum over its paths
-    (Redmon and Farhadi, 2017): no predicted path is impossible. The loss is the sum of the levels' cross-entropies."""
+    no path, nor a class that other rows do not have. The probability of a class at any level is the sum over its
+    paths, so that none that is predicted is impossible (Redmon and Farhadi, 2017, sum upwards, too, with a softmax for
+    each parent). The loss is the sum of the levels' cross-entropies."""
 
     levels: Names = ()
     paths: tuple[tuple[str, ...], ...] = ()
@@ -52,15 +53,16 @@ class Hierarchy(Task):
 
     def loss(self, output, target, smoothing=0.0, head=None):
         """Sum over levels of the masked cross-entropy; output (B, P) path logits, target (B, L)."""
-        log_paths = output.float().log_softmax(1)
-        columns = torch.from_numpy(self.path_classes()).to(output.device)
-        total = output.sum() * 0.0
+        levels = self._levels(output.float().log_softmax(1), target)
+        return output.sum() * 0.0 + sum(F.cross_entropy(*level, label_smoothing=smoothing) for level in levels)
+
+    def _levels(self, log_paths, target):
+        """Of each level: log-probabilities of its classes, and the true ones, in the rows that have one."""
+        columns = torch.from_numpy(self.path_classes()).to(log_paths.device)
         for level, classes in enumerate(self.labels.values()):
             known = target[:, level] >= 0
             if known.any():
-                log_level = log_sum_by(log_paths[known], columns[:, level], len(classes))
-                total = total + smoothed_nll(log_level, target[known, level], smoothing)
-        return total
+                yield log_sum_by(log_paths[known], columns[:, level], len(classes)), target[known, level]
 
     def activate(self, output):
         """Path probabilities (B, P)."""
@@ -78,12 +80,8 @@ class Hierarchy(Task):
     def negative_log_likelihood(self, activations, target, temperature=1.0):
         """One temperature for the distribution over paths; summed over the levels that are known."""
         log_paths = (log_probabilities(activations) / temperature).log_softmax(1)
-        columns, total = torch.from_numpy(self.path_classes()), 0.0
-        for level, classes in enumerate(self.labels.values()):
-            known = target[:, level] >= 0
-            log_level = log_sum_by(log_paths[known], columns[:, level], len(classes))
-            total += float(F.nll_loss(log_level, torch.from_numpy(target[known, level]), reduction="sum"))
-        return total
+        levels = self._levels(log_paths, torch.from_numpy(target))
+        return float(sum(F.nll_loss(*level, reduction="sum") for level in levels))
 
     def metrics(self, activations, target):
         """Scores of each level by itself."""

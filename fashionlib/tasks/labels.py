@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 MISSING, UNSEEN = -1, -2
@@ -47,9 +46,3 @@ def log_sum_by(log_values: Tensor, column: Tensor, n: int) -> Tensor:
     sums = torch.zeros(len(log_values), n, device=log_values.device, dtype=log_values.dtype)
     sums = sums.index_add(1, column, (log_values - top).exp())
     return sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + top
-
-
-def smoothed_nll(log_probabilities: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy with label smoothing (Szegedy et al., 2016) on log-probabilities (B, C)."""
-    exact = F.nll_loss(log_probabilities, target)
-    return (1 - smoothing) * exact - smoothing * log_probabilities.mean() if smoothing else exact

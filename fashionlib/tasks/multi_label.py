@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..metrics.attributes import mean_average_precision
 from .base import CHECKED, Classes, Names, Task, log_probabilities
-from .labels import MISSING, Labels
+from .labels import MISSING
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -104,10 +104,6 @@ class MultiLabel(Task):
     def activate(self, output):
         """Probability of each class by itself (B, C)."""
         return output.float().sigmoid()
-
-    def predict(self, activations):
-        """Probabilities (N, C), and the most probable class of each image."""
-        return {self.name: Labels(activations, activations.argmax(1))}
 
     def negative_log_likelihood(self, activations, target, temperature=1.0):
         """Plain binary cross-entropy of sigmoid(logit(p) / T) over the known entries, whatever loss trained it."""

@@ -45,10 +45,6 @@ class Similarity(Task):
         codes = pd.factorize(pd.Series([*self.items, *table[self.name]], dtype=object))[0]
         return codes[len(self.items) :].astype(np.int64)
 
-    def of_catalogue(self, targets, number):
-        """Items of two catalogues are two, whatever their names, unless they have proxies."""
-        return targets if self.items else np.where(targets < 0, targets, targets + (number << 32))
-
     def head(self, features):
         """The embedding before it has unit length: a linear layer on standardised features, for pooled ones are all
         positive, so that any two images would begin with nearly the same direction."""
@@ -58,7 +54,8 @@ class Similarity(Task):
         return embedding
 
     def loss(self, output, target, smoothing=0.0, head=None):
-        """output (B, D) before normalisation, target (B,); zero where a batch has no pair of the same item."""
+        """output (B, D) before normalisation, target (B,); zero where a batch has no pair of the same item. Of triplets
+        it is the mean over those that violate the margin."""
         known = target >= 0
         output, target = output[known].float(), target[known]
         if isinstance(head, ProxyHead):

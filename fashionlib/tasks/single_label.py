@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..metrics.classification import classification_scores
 from .base import CHECKED, Classes, Task, log_probabilities
-from .labels import Labels, encode_labels, found_classes, known
+from .labels import encode_labels, found_classes, known
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -56,10 +56,6 @@ class SingleLabel(Task):
     def activate(self, output: Tensor) -> Tensor:
         """Class probabilities (B, C)."""
         return output.float().softmax(1)
-
-    def predict(self, activations: np.ndarray) -> dict[str, Labels]:
-        """Probabilities (N, C), and the most probable class of each image."""
-        return {self.name: Labels(activations, activations.argmax(1))}
 
     def negative_log_likelihood(self, activations, target, temperature=1.0):
         """softmax(log p / T) is softmax(logits / T): of Guo et al. (2017), without the logits."""

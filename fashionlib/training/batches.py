@@ -1,5 +1,6 @@
 """Batches: targets, order and loading. No work is done per image in Python."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -37,9 +38,9 @@ class Batches(Dataset):
         having = [part for part in self.parts if task.name in part.catalogue.tasks]
         found = [task.encode(part.catalogue.table) for part in having]
         encoded = np.full((len(self), *found[0].shape[1:]), MISSING, found[0].dtype)
-        for number, (part, targets) in enumerate(zip(having, found, strict=True)):
+        for part, targets in zip(having, found, strict=True):
             start = self.starts[self.parts.index(part)]
-            encoded[start : start + len(targets)] = task.of_catalogue(targets, number)
+            encoded[start : start + len(targets)] = targets
         return encoded
 
     def rows(self, split: str, tasks: Iterable[Task]) -> np.ndarray:
@@ -80,6 +81,11 @@ def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("t
         needs_pairs = isinstance(task, Similarity) and task.loss_function != "proxy-anchor"
         if needs_pairs and len(known) == len(np.unique(known)):
             raise ValueError(f"{what}another of its item; leave task {task.name!r} out, which has nothing to learn")
+        if needs_pairs and type(order) in (Order, BalancedOrder):
+            counts, n = np.unique(known, return_counts=True)[1].astype(float), len(order.rows)
+            if order.batch_size**2 / 2 * (counts * (counts - 1)).sum() / n**2 < 1:  # pairs in a shuffled batch
+                text = f"most batches of sampler {sampler!r} have no two images of one item, and task {task.name!r}"
+                warnings.warn(f"{text} learns nothing from them; take the sampler 'mixed' or 'items'", stacklevel=3)
     parts = (order.labels, order.items) if isinstance(order, MixedOrder) else (order,)
     for part in parts if process_count() > 1 else ():
         share(next(part.batches(0)), order.together, 0, process_count())

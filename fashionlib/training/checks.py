@@ -39,6 +39,8 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
         raise ValueError(f"task {task.name!r} is in no catalogue: {there}")
     others = [catalogue.tasks[task.name] for catalogue in having]
     what = f"task {task.name!r} is in {' and '.join(catalogue.name for catalogue in having)}"
+    if strange := [type(other).__name__ for other in others if not isinstance(task, type(other))]:
+        raise ValueError(f"{what}, as a {strange[0]}; the model has a {type(task).__name__} of that name")
     todo = f"take it from one of them: data.only(...) keeps the tasks it names ({there})"
     if len(having) == 1:
         known = {label: set(classes) & set(task.labels.get(label, ())) for label, classes in others[0].labels.items()}
@@ -48,9 +50,12 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
             if unknown := sorted(set(classes) - known[label]):
                 text = f"{what}, and {len(unknown)} classes of {label!r} there are not in the model: {unknown[:5]} ..."
                 warnings.warn(f"{text}: their images are masked; rename them, or build the model anew", stacklevel=4)
+        train = having[0].table[having[0].table["split"] == "train"]
+        if new := set(getattr(task.learn(train), "items", ())) - set(getattr(task, "items", ())):
+            raise ValueError(f"{what}, and {len(new)} of its training items have no proxy; build the model anew")
         return
     if isinstance(task, Similarity):
         raise ValueError(f"{what}, whose items cannot be told apart; {todo}")
-    if strange := [o for o in others if type(o) is not type(task) or o.labels != task.labels]:
+    if strange := [o for o in others if o.labels != task.labels]:
         counts = [{name: len(classes) for name, classes in t.labels.items()} for t in (strange[0], task)]
         raise ValueError(f"{what}, with other classes ({counts[0]}, the model has {counts[1]}); {todo}")

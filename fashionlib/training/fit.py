@@ -91,7 +91,9 @@ def fit(
         saved = load_model(run.model_path)
         model.load_state_dict(saved.state_dict())
         model.temperatures = saved.temperatures
-        model.to(device).eval().compute_in(run.arithmetic())
+        model.to(device).eval()
+        if arithmetic := run.arithmetic(device):
+            model.compute_in(arithmetic)
         return Run(model, pd.read_csv(run.path / "history.csv"), run.path, run.progress["seconds"], found=True)
 
     loss_weights = LossWeights(settings.loss_weights, tuple(model.tasks)).to(device)
@@ -107,7 +109,7 @@ def fit(
         run_once(run.start)
         model.to(device)
         batch = send_to_device(batches[next(orders[0].batches(0))[:: process_count()]], device)  # one's share
-        arithmetic = run_once(lambda: run.arithmetic() or _fastest(model, batch, settings))
+        arithmetic = run_once(lambda: run.arithmetic(device) or _fastest(model, batch, settings))
         model.compute_in(arithmetic)
         state = State(model, loss_weights, settings.ema_decay)
         resumed = state.load_newest(run.checkpoints)

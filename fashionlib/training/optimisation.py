@@ -80,11 +80,13 @@ def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> N
 def make_optimizer(
     model: MultitaskModel, loss_weights: LossWeights, settings: Settings, learning_rate: float
 ) -> torch.optim.Optimizer:
-    """The fused optimiser over all parameters that learn; norms and biases without weight decay. A group's ``relative``
-    rate is what the schedule is multiplied by: ``backbone_rate`` for the backbone; with AdamW, whose steps are no
-    larger than its rate, 10 for learned loss weights and 100 for proxies (Kim et al., 2020, section 4.2)."""
+    """The fused optimiser over all parameters that learn; norms, biases and what the backbone's ``no_weight_decay``
+    names (position embeddings) without weight decay. A group's ``relative`` rate is what the schedule is multiplied by:
+    ``backbone_rate`` for the backbone; with AdamW, whose steps are no larger than its rate, 10 for learned loss weights
+    and 100 for proxies (Kim et al., 2020, section 4.2)."""
     adamw = settings.optimizer == "adamw"
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    spared = {f"body.{name}" for name in getattr(model.body, "no_weight_decay", set)()}
     for name, parameter in (*model.named_parameters(), *loss_weights.named_parameters()):
         if not parameter.requires_grad:
             continue
@@ -93,7 +95,8 @@ def make_optimizer(
             relative = 100.0
         elif adamw and name.startswith("log_variance."):
             relative = 10.0
-        groups.setdefault((relative, settings.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+        decays = parameter.ndim > 1 and name not in spared
+        groups.setdefault((relative, settings.weight_decay if decays else 0.0), []).append(parameter)
     described = [dict(params=p, relative=r, weight_decay=d, lr=r * learning_rate) for (r, d), p in groups.items()]
     if adamw:
         return torch.optim.AdamW(described, lr=learning_rate, fused=True)
@@ -110,8 +113,9 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
 
 def weight_average(model: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of weights and batch-norm statistics (Polyak and Juditsky, 1992), to be updated every
-    ``AVERAGE_EVERY`` steps. The decay starts low and reaches its value after some hundred steps, so that the first
-    weights are forgotten; 0 follows the model."""
+    ``AVERAGE_EVERY`` steps. At update n the decay is n / (n + 10) at most, so that the first weights are forgotten: up
+    to step 10 / (1 - decay), 10,000 for 0.999, the average is over about the last tenth of all steps, whatever the
+    decay is. 0 follows the model."""
 
     @torch.no_grad()
     def update(average: list[Tensor], now: list[Tensor], updates: Tensor) -> None:

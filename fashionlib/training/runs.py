@@ -15,7 +15,7 @@ import torch
 
 from ..data.images import ImageData
 from ..machine.files import write_atomically, write_json
-from ..machine.hardware import Arithmetic, describe
+from ..machine.hardware import Arithmetic, candidates, describe
 from ..machine.processes import is_main_process, process_count
 from ..models import MultitaskModel, weights_sha256
 from .checkpoints import CheckpointFolder
@@ -149,9 +149,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.note(finished=False, seconds=0.0)
 
-    def arithmetic(self) -> Arithmetic | None:
-        """What the run computes in, if that was chosen before."""
-        return Arithmetic(**self.progress["arithmetic"]) if self.progress["arithmetic"] else None
+    def arithmetic(self, device: torch.device) -> Arithmetic | None:
+        """What the run computes in, if that was chosen before and is one of what this machine may choose from."""
+        among = candidates(device, *(self.record["settings"][key] for key in ("precision", "layout")))
+        return next((one for one in among if asdict(one) == self.progress["arithmetic"]), None)
 
     def note(self, **progress) -> None:
         """Write ``settings.json`` with what has become of the run by now."""

@@ -31,13 +31,13 @@ class Settings:
     backbone_rate: Annotated[float, Field(ge=0)] = 1.0
     """The backbone's learning rate relative to the heads'; 0 freezes it, batch-norm statistics included."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    """On weight matrices and kernels; norms and biases have none."""
+    """On weight matrices and kernels; norms, biases and position embeddings have none."""
     label_smoothing: Share = 0.05
-    """Share of the target spread evenly over all classes of a label."""
+    """Share of the target spread evenly over all classes of a label; a MultiLabel has none."""
     loss_weights: LossWeight | dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of each task's loss (1 where not given), or how they are found (see ``LossWeights``)."""
     ema_decay: Share = 0.999
-    """Per-step decay of the averaged weights that are evaluated and saved; 0 switches the average off."""
+    """Largest decay per step of the averaged weights that are evaluated and saved (see ``weight_average``); 0: none."""
     shift: Whole = 4
     """Random white-padded shift, in pixels."""
     flip: Share = 0.5
@@ -58,7 +58,7 @@ class Settings:
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """``"contiguous"``, ``"channels_last"``, or ``"auto"``, likewise."""
     seed: Whole = 0
-    """Of weights' order, shuffling, augmentation and dropout."""
+    """Of shuffling, augmentation and dropout; the first weights are those of ``torch.manual_seed``."""
     workers: Whole = 0
     """Processes that load batches; none are needed for cached pixels on a CPU."""
     checkpoint_minutes: Positive = 5.0

@@ -295,6 +295,20 @@ def test_validation_and_calibration_run_at_the_precision_of_the_settings(data, t
     assert set(asked) == {torch.float32 if precision == "fp32" else torch.bfloat16} and len(asked) == 2
 
 
+@pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, None)])
+def test_a_run_of_another_machine_is_not_computed_in_what_this_one_emulates(
+    data, tmp_path, monkeypatch, able, expected
+):
+    settings = replace(SETTINGS, epochs=1, precision="auto")
+    noted = fit(tiny_model(data, "gender"), data, settings, tmp_path / "run").run_dir / "settings.json"
+    facts = json.loads(noted.read_text())
+    facts["arithmetic"] = {"precision": "bf16", "layout": "contiguous"}
+    noted.write_text(json.dumps(facts))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    run = fit(tiny_model(data, "gender"), data, settings, tmp_path / "run")
+    assert run.found and (run.model.arithmetic and run.model.arithmetic.precision) == expected
+
+
 def test_a_second_process_is_refused_while_one_trains(data, tmp_path, monkeypatch):
     """Whether by another process or, as here, from within: the folder is that of the first."""
     settings, found = replace(SETTINGS, epochs=1), []

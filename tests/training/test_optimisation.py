@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from fashionlib.models import MultitaskModel
 from fashionlib.training.optimisation import (
     LossWeights,
     freeze,
@@ -98,7 +99,7 @@ def test_uncertainty_weights_follow_the_formula_and_learn_the_loss_as_variance()
         weights.log_variance[name].data.fill_(value)
     expected = np.exp(-0.7) * 0.4 + 0.7 / 2 + np.exp(0.3) * 5 - 0.3 / 2
     assert weights(losses).item() == pytest.approx(expected, rel=1e-6)
-    optimizer = make_optimizer(nn.Module(), weights, SETTINGS, 0.02)
+    optimizer = make_optimizer(tiny_model(tiny_data()), weights, SETTINGS, 0.02)
     for _ in range(600):
         weights(losses).backward()
         optimizer.step()
@@ -120,6 +121,14 @@ def test_norms_and_biases_have_no_weight_decay(name):
         spared = id(parameter) in norms or parameter_name.endswith("bias")
         assert decay.pop(id(parameter)) == (0.0 if spared else 0.01), parameter_name
     assert not decay
+
+
+def test_what_a_backbone_names_has_no_weight_decay():
+    model = MultitaskModel("vit_tiny_patch16_224", tiny_data().catalogue.select("gender"), size=(32, 32))
+    groups = make_optimizer(model, NOTHING, Settings(optimizer="adamw", weight_decay=0.01), 0.1).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    body = model.body
+    assert decay[id(body.pos_embed)] == decay[id(body.cls_token)] == 0 < decay[id(body.patch_embed.proj.weight)]
 
 
 def changed_by_a_step(stage: Stage) -> set[str]:

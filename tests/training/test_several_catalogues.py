@@ -1,6 +1,7 @@
 """fit on several catalogues: what a batch holds, which task an image counts for, what is refused."""
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from fashionlib.data.catalogue import Catalogue, CatalogueError
 from fashionlib.data.images import ImageData
 from fashionlib.evaluation.outcomes import outcomes_of
-from fashionlib.evaluation.predict import joint_metrics, predict
+from fashionlib.evaluation.predict import predict
 from fashionlib.models import MultitaskModel
-from fashionlib.tasks import Similarity, SingleLabel
+from fashionlib.tasks import MultiLabel, Similarity, SingleLabel
 from fashionlib.tasks.labels import MISSING
 from fashionlib.training.batches import Batches, training_order
 from fashionlib.training.fit import fit
@@ -61,17 +62,6 @@ def test_rows_of_the_second_catalogue_follow_and_its_images_count_for_its_own_ta
     assert (batch.targets["words"][[0, 2]] == MISSING).all() and (batch.targets["words"][1] >= 0).all()
     assert batch.targets["item"].tolist()[1::2] == [MISSING, MISSING]
     assert batch.targets["item"][0] == batch.targets["item"][2] >= 0
-
-
-def test_items_of_one_name_in_two_catalogues_are_two(items):
-    shop, twin = items.only("item"), items.only("item")
-    targets = Batches([shop, twin], shop.catalogue.select("item")).targets["item"]
-    same = targets[:, None] == targets[None]
-    assert (same == np.kron(np.eye(2), same[:30, :30])).all() and same.sum() == 2 * 10 * 9
-    torch.manual_seed(0)
-    model = MultitaskModel("resnet_tiny", shop.catalogue.select("item"), size=shop.size)
-    found = predict(model, shop, "train")
-    assert joint_metrics(found, found)["item"]["recall_at_1"] == 0  # the nearest is its copy, in the other catalogue
 
 
 def test_a_mixed_batch_joins_shuffled_images_with_several_of_each_item(labels, items):
@@ -246,3 +236,37 @@ def test_classes_that_the_model_lacks_are_named(tmp_path):
     other = tiny_data(table.assign(gender=table["gender"].where(table["gender"] == known, "Aliens")))
     with pytest.warns(UserWarning, match="1 classes of 'gender' there are not in the model: .'Aliens'"):
         fit(model, other, SETTINGS, tmp_path / "run")
+
+
+def test_a_task_of_another_kind_in_the_catalogue_is_refused(labels, tmp_path):
+    """Of "Men;Women" a single label would know nothing, and mask it."""
+    shop = labels.catalogue
+    several = Catalogue(shop.table.assign(gender="Men;Women"), [MultiLabel("gender")], NoFiles(), "several")
+    data = ImageData(several, labels.pixels, labels.position)
+    with pytest.raises(ValueError, match="gender' is in several, as a MultiLabel; the model has a SingleLabel"):
+        fit(tiny_model(labels, "gender"), data, SETTINGS, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_items_without_a_proxy_are_refused(items, tmp_path):
+    task = items.catalogue.task("item", loss_function="proxy-anchor")
+    model = MultitaskModel("resnet_tiny", [task], size=items.size)
+    other = items.with_split(np.roll(items.catalogue.table["split"], 6))
+    with pytest.raises(ValueError, match="2 of its training items have no proxy; build the model anew"):
+        fit(model, other, replace(SETTINGS, sampler="items", per_item=2), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("images", "warned"), [(3, True), (40, False)])
+def test_a_shuffled_order_warns_where_hardly_a_batch_has_two_images_of_an_item(images, warned):
+    n = 1200
+    table = pd.DataFrame({"image": [f"{k}.png" for k in range(n)], "split": "train"})
+    table["item"] = [f"q{k // images}" for k in range(n)]
+    catalogue = Catalogue(table, [Similarity("item", dimension=16)], NoFiles(), "shop")
+    data = ImageData(catalogue, np.zeros((n, 2, 2, 3), np.uint8), np.arange(n))
+    batches, settings = Batches([data], catalogue.select("item")), replace(SETTINGS, batch_size=16)
+    order = training_order(batches, settings)
+    epoch = [batches.targets["item"][batch] for batch in order.batches(0)]
+    assert (np.mean([len(set(items)) == len(items) for items in epoch]) > 0.5) == warned  # by counting
+    with pytest.warns(UserWarning, match="take the sampler 'mixed' or 'items'") if warned else nullcontext():
+        training_order(batches, settings)
