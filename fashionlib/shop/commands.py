@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         said, code = [*getattr(error, "__notes__", ()), "interrupted"], 130
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in getattr(error, "errors", list)()]  # of options
+        wrong = [": ".join([*map(str, e["loc"]), e["msg"]]) for e in getattr(error, "errors", list)()]  # of options
         said, code = [*(wrong or [error]), *getattr(error, "__notes__", ())], 1
     print(f"fashionlib {options.command}:", *said, sep="\n  " if len(said) > 1 else " ", file=sys.stderr)
     return code

@@ -46,7 +46,7 @@ class Index(AbstractContextManager):
         vectors = self._unit(embeddings, len(ids))
         table = _checked_attributes(attributes, self.attributes, len(ids))
         if known := self._among(ids):
-            raise ValueError(f"{_some(known)} in the index already; nothing was inserted. Use update to change items")
+            raise ValueError(f"{_some(known)} in the index already; nothing was inserted. Update or delete these first")
         if ids:
             self._insert(ids, vectors, table)
 
@@ -109,7 +109,7 @@ class Index(AbstractContextManager):
         embeddings = np.asarray(embeddings)
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension or n not in (None, len(embeddings)):
             shape = f"({'N' if n is None else n}, {self.dimension})"
-            how = "np.stack makes that of a column of embeddings, embedding[None] of a single one"
+            how = "np.stack makes that of a column of embeddings (errors have none), embedding[None] of a single one"
             raise ValueError(f"embeddings have the shape {embeddings.shape}, not {shape}: {how}")
         vectors = embeddings.astype(np.float64)  # whose squares neither vanish nor overflow
         length = np.linalg.norm(vectors, axis=1, keepdims=True)

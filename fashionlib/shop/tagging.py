@@ -96,7 +96,7 @@ class Tagger:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is a whole number from 1 on, not {batch_size!r}")
         if not self.tasks and not embeddings:
-            raise ValueError(f"the model has no task with labels (it has {', '.join(self.model.tasks)}); use embed")
+            raise ValueError(f"the model has no labels, but {', '.join(self.model.tasks)}; use embed, or --embeddings")
         named, total = named_photos(photos)
         self.model.settle()
         self.network.compute_in(self.model.arithmetic)

@@ -52,7 +52,7 @@ def open_table(
     _check_columns(path, table, named, nested)
     folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)
     if folder is None:
-        raise CatalogueError(f"{path}: no folder of images, neither {images} nor {path.parent / images}")
+        raise CatalogueError(f"{path}: no folder of images, {Path(images).absolute()} or {path.parent / images}")
     table["image"], reasons = map(_locate(table[image], folder).get, ("image", "reason"))
     if split:
         given = as_text(table[split])
@@ -133,7 +133,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:
         raise CatalogueError(f"{path}: no CSV at or before line {reader.line_num} ({error}); a lone quote?") from None
     if (n := len(header)) < 2:
         found = f"one column, {header[0]!r}" if header else "empty"
-        raise CatalogueError(f"{path}: {found}; a CSV has commas between its columns, and needs an image and a label")
+        raise CatalogueError(f"{path}: {found}; a CSV has commas (not ';') between columns: an image, labels")
     good = {row: fields for row, fields in rows.items() if len(fields) == n}
     bad = [(str(path), row, None, f"has {len(rows[row])} fields instead of {n}") for row in rows if row not in good]
     return pd.DataFrame.from_dict(good, orient="index", columns=header, dtype=object), bad, {}

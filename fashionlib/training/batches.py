@@ -100,7 +100,7 @@ def _order(batches: Batches, rows: np.ndarray, tasks: list[Task], sampler: str, 
     names = [task.name for task in tasks if isinstance(task, wanted) and task.evaluated]
     if not names:
         there = ", ".join(task.name for task in tasks)
-        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; there are {there}")
+        raise ValueError(f"settings: sampler {sampler!r} needs a {wanted.__name__} task; take 'shuffle' for {there}")
     labels = batches.targets[names[0]][rows]
     if sampler == "balanced":
         return BalancedOrder(rows, labels, size, seed)

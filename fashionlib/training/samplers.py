@@ -49,7 +49,7 @@ class ItemOrder(Order):
 
     def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
         if per_item < 2 or batch_size % per_item or per_item == batch_size:
-            raise ValueError(f"per_item {per_item} must be at least 2 and divide a batch of {batch_size}, not fill it")
+            raise ValueError(f"per_item {per_item} must be over 1, and a proper divisor of {batch_size}, the images by items")
         paired = (items >= 0) & (np.bincount(items[items >= 0], minlength=1)[np.maximum(items, 0)] > 1)
         super().__init__(rows[paired], batch_size, seed)
         self.together = per_item
@@ -58,7 +58,7 @@ class ItemOrder(Order):
         self.images_of = np.split(self.rows[by_item], starts[1:]) if len(starts) else []
         if len(self.images_of) < batch_size // per_item:
             what = f"a batch of {batch_size} images, {per_item} an item, needs {batch_size // per_item} items with two"
-            there = f"{len(self.images_of)}. Make the batch smaller or per_item larger"
+            there = f"{len(self.images_of)}. A smaller batch or larger per_item; or no such task and sampler 'shuffle'"
             raise ValueError(f"{what} or more training images; there are {there}")
 
     def draw(self, rng):

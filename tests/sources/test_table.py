@@ -172,7 +172,7 @@ def test_where_images_and_table_are_looked_for(shop, tmp_path, monkeypatch, enco
     assert len(open_catalogue("my.csv", tmp_path, **OPTIONS)) == 8  # both below the root
     monkeypatch.chdir(tmp_path)
     assert len(open_catalogue("my.csv", "elsewhere", **OPTIONS)) == 8
-    with pytest.raises(CatalogueError, match=f"my.csv: no folder of images, neither pics nor {tmp_path}/pics"):
+    with pytest.raises(CatalogueError, match=f"my.csv: no folder of images, .*/pics or {tmp_path}/pics"):
         open_catalogue(path, **(OPTIONS | {"images": "pics"}))
 
 
@@ -238,7 +238,7 @@ def test_an_unknown_split_is_an_error(shop):
     (HEADER.replace("pattern", "type"), {}, "two columns are called 'type'"),
     (HEADER.replace("part", "base colour"), {"split": None, "labels": ["base colour"]}, "colour' cannot name a task"),
     (HEADER, {"category": None, "item": None}, "nothing to learn; name at least one of category="),
-    (HEADER.replace(",", ";"), {}, "one column, 'photo;type;.*commas between its columns"),
+    (HEADER.replace(",", ";"), {}, "one column, 'photo;type;.*commas .not ';'. between columns"),
     ("", {}, "empty; a CSV has commas"),
 ])  # fmt: skip
 def test_columns_that_do_not_fit(shop, header, change, message):

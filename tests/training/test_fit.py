@@ -253,7 +253,10 @@ def test_dwa_weights_are_equal_for_two_epochs_and_then_move(data, tmp_path):
     [
         (Stage("s", ("gender",), train="itemm"), "stage 's': train 'itemm' is not one of all, heads, gender, item"),
         (Stage("s", ("gender",), train="item"), "stage 's': head 'item' cannot learn"),
-        (Stage("s", ("item",), sampler="balanced"), "sampler 'balanced' needs a SingleLabel task; there are item"),
+        (
+            Stage("s", ("item",), sampler="balanced"),
+            "sampler 'balanced' needs a SingleLabel task; take 'shuffle' for item",
+        ),
     ],
 )
 def test_a_mistake_in_a_stage_costs_no_finished_run(data, tmp_path, stage, message):

@@ -192,7 +192,7 @@ def test_a_batch_without_a_label_or_a_pair_counts_for_nothing(tmp_path):
         (replace(MIXED, batch_size=4, item_share=0.1), ("gender", "item"), "leaves one part empty"),
         (MIXED, ("item",), "take the sampler 'items'"),
         (MIXED, ("gender",), "needs a Similarity task"),
-        (replace(MIXED, per_item=1), ("gender", "item"), "per_item 1 must be at least 2"),
+        (replace(MIXED, per_item=1), ("gender", "item"), "per_item 1 must be over 1"),
     ],
 )
 def test_a_mixture_that_cannot_be_made_is_refused(settings, tasks, message):
