@@ -49,7 +49,7 @@ class ItemOrder(Order):
 
     def __init__(self, rows: np.ndarray, items: np.ndarray, batch_size: int, per_item: int, seed: int):
         if per_item < 2 or batch_size % per_item or per_item == batch_size:
-            raise ValueError(f"per_item {per_item} must be over 1, and a proper divisor of {batch_size}, the images by items")
+            raise ValueError(f"per_item {per_item} must be over 1, a proper divisor of {batch_size}, the part by items")
         paired = (items >= 0) & (np.bincount(items[items >= 0], minlength=1)[np.maximum(items, 0)] > 1)
         super().__init__(rows[paired], batch_size, seed)
         self.together = per_item

@@ -56,7 +56,7 @@ def test_item_order_says_what_does_not_fit():
     rows, items = np.arange(8), np.arange(8) // 2
     with pytest.raises(ValueError, match="needs 8 items with two or more training images; there are 4"):
         ItemOrder(rows, items, 16, 2, seed=0)
-    with pytest.raises(ValueError, match="per_item 3 must be over 1, and a proper divisor of 16"):
+    with pytest.raises(ValueError, match="per_item 3 must be over 1, a proper divisor of 16"):
         ItemOrder(rows, items, 16, 3, seed=0)
     with pytest.raises(ValueError, match="a proper divisor of 4"):  # of one item: nothing to tell it from
         ItemOrder(rows, np.arange(8) // 4, 4, 4, seed=0)
