@@ -81,7 +81,7 @@ def training_order(batches: Batches, settings: Settings, stage: Stage = Stage("t
         needs_pairs = isinstance(task, Similarity) and task.loss_function != "proxy-anchor"
         if needs_pairs and len(known) == len(np.unique(known)):
             raise ValueError(f"{what}another of its item; leave task {task.name!r} out, which has nothing to learn")
-        if needs_pairs and type(order) in (Order, BalancedOrder):
+        if needs_pairs and sampler in ("shuffle", "balanced"):
             counts, n = np.unique(known, return_counts=True)[1].astype(float), len(order.rows)
             if order.batch_size**2 / 2 * (counts * (counts - 1)).sum() / n**2 < 1:  # pairs in a shuffled batch
                 text = f"most batches of sampler {sampler!r} have no two images of one item, and task {task.name!r}"
