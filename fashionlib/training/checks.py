@@ -50,9 +50,10 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
             if unknown := sorted(set(classes) - known[label]):
                 text = f"{what}, and {len(unknown)} classes of {label!r} there are not in the model: {unknown[:5]} ..."
                 warnings.warn(f"{text}: their images are masked; rename them, or build the model anew", stacklevel=4)
-        train = having[0].table[having[0].table["split"] == "train"]
-        if new := set(getattr(task.learn(train), "items", ())) - set(getattr(task, "items", ())):
-            raise ValueError(f"{what}, and {len(new)} of its training items have no proxy; build the model anew")
+        if isinstance(task, Similarity):
+            train = having[0].table[having[0].table["split"] == "train"]
+            if new := set(task.learn(train).items) - set(task.items):
+                raise ValueError(f"{what}, and {len(new)} of its training items have no proxy; build the model anew")
         return
     if isinstance(task, Similarity):
         raise ValueError(f"{what}, whose items cannot be told apart; {todo}")
