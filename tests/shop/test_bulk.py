@@ -174,7 +174,7 @@ def test_a_second_call_does_nothing_and_a_changed_photo_makes_it_anew(model, pho
 
 def test_embeddings_of_a_model_without_labels(photos, tmp_path):
     path = save_model(tiny_model(tiny_data(), "item"), tmp_path / "model.pth")
-    with pytest.raises(ValueError, match="no task with labels"):
+    with pytest.raises(ValueError, match="the model has no labels, but item; use embed, or --embeddings"):
         tag_folder(path, photos, tmp_path / "tags.parquet")
     tag_folder(path, photos, tmp_path / "tags.parquet", tmp_path / "e.parquet")
     vectors = read(tmp_path / "e.parquet")
