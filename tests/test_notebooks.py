@@ -35,7 +35,7 @@ TABLES = {
     "05": {"parameters", "variants", "conflict"},
     "06": {"stages", "comparison", "relative", "lengths", "length_differences", "rates", "rate_differences"}
     | {"replication", "replication_differences", "reweighed", "contrasts", "inference"}
-    | {"own_batches", "own_batches_differences"},
+    | {"controls", "control_differences"},
     "07": {"accuracy", "exact_match", "time_to_accuracy", "throughput", "per_class", "confusions", "calibration"}
     | {"without_siblings", "rare_classes", "shipped", "wild", "recipe", "resolution", "controls", "cost_of_honesty"},
     "08": {"comparison", "cost", "full_size", "published", "training_time"},

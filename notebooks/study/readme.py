@@ -15,7 +15,7 @@ CONTROLS = {"pretrained features": "ImageNet features"}  # of notebook 04
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 VERDICTS = {"inferior": "worse by more than the margin of", "inconclusive": "inconclusive at the margin of"}
 VERDICTS |= {"not inferior": "non-inferior at the margin of"}
-ANSWER = "06_contrasts", "06_inference", "06_own_batches_differences"  # the tables that ``verdict`` reads
+ANSWER = "06_contrasts", "06_inference", "06_control_differences"  # the tables that ``verdict`` reads
 
 
 def table(name: str) -> pd.DataFrame:
@@ -70,42 +70,45 @@ def provenance() -> str:
     )
 
 
-def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """The answer of the study, from notebook 06: planned contrasts, the control of retrieval (``pairs``), speeds."""
+def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame, controls: pd.DataFrame) -> str:
+    """The answer of the study, from notebook 06: planned contrasts, single-task networks on other batches, speeds."""
     rows = contrasts[contrasts["contrast"].str.startswith("H1")]
     said = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
     said = said.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
     form = "{task} {difference:+.1f} points of {metric} ({ci_low:+.1f} to {ci_high:+.1f}), {verdict} {margin:g}"
     found = [form.format(**row) for row in said.to_dict("records")]
     speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
-    control = " Against retrieval on pairs alone, a control that was not planned: {} points of Recall@1."
-    gaps = [points(row) for _, row in pairs.query("configuration == 'joint' and metric == 'recall_at_1'").iterrows()]
+    control = " Against single-task networks on batches of their own kind, controls that were not planned: {} points."
+    own = controls[(controls["metric"] == controls["task"].map(MAIN)) & (controls["configuration"] == "joint")]
+    own = own[own["against"] != "labels alone"].replace({"task": NAMES})
+    gaps = [f"{row['task']} {points(row)}" for _, row in own.iterrows()]
     return (
         "One network that learns all three tasks at once, beside three that saw the same images and learned one each: "
         f"{'; '.join(found)} ({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."
-        f"{''.join(map(control.format, gaps))} It answers "
+        f"{control.format(', '.join(gaps)) if gaps else ''} It answers "
         f"{speed['one network'] / speed['three networks']:.1f} times as many photos a second."
     )
 
 
 def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
-    found = pd.concat([table("06_comparison"), table("06_own_batches")])
-    rare = found[found["metric"] == "macro_f1_of_10"].set_index("configuration")["mean"].map("{:.4f}".format)
-    found = found[found["metric"] == found["task"].map(MAIN)]
+    found = pd.concat([table("06_comparison"), table("06_controls")])
+    most = found["n_seeds"].max()
+    found["configuration"] += found["n_seeds"].map(lambda n: "" if n == most else f" ({n:g} seed{'s' * (n > 1)})")
     found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(lambda s: f" ± {s:.4f}" if s > 0 else "")
+    rare = found[found["metric"] == "macro_f1_of_10"].set_index("configuration")["shown"]
+    found = found[found["metric"] == found["task"].map(MAIN)]
     rows = found.pivot(index="configuration", columns="task", values="shown")
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows.insert(1, "macro-F1", rare)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
     own = table("04_retrieval").query("metric == 'recall_at_1'").set_index("embedding")["value"].map("{:.4f}".format)
-    for name, label in CONTROLS.items():
-        rows.loc[label, "retrieval"] = own[name]
+    rows = pd.concat([rows, pd.DataFrame({"retrieval": own[[*CONTROLS]].rename(CONTROLS)})])
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy over "
         f"{table('02_class_balance')['classes'].iloc[0]} article types, and macro-F1 of those with at least ten test "
         f"images; attributes: mAP over {table('03_groups')['attributes'].sum()} colours and words of product names; "
-        f"retrieval: Recall@1. Grouped split, {found['n_seeds'].max():g} seeds, ± their standard deviation."
+        f"retrieval: Recall@1. Grouped split, {most:g} seeds, ± their standard deviation."
     )
 
 
@@ -135,12 +138,11 @@ def photos() -> str:
     values = found[["accuracy", "ci_low", "ci_high"]].to_numpy()
     found["shown"] = ["{:.3f} ({:.3f} to {:.3f})".format(*row) for row in values]
     rows = found.pivot(index=["model", "class from"], columns="images", values="shown").reset_index()
-    gain = table("09_people_gain").query("images == 'photos of nine classes'").set_index("answer")
+    gain = table("09_people_gain").query("images == 'photos of nine classes' and answer == 'types_of_a_class'")
     return (
         "Accuracy with 95% intervals. Products know nine of the photos' ten classes (no long sleeves), so that at most "
         f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}\n\nThe second "
-        f"model minus the first, paired by photo (nine classes, sum over types): {points(gain.loc['types_of_a_class'])}"
-        " points."
+        f"minus the first, paired by photo (nine classes, sum over types): {points(gain.iloc[0])} points."
     )
 
 

@@ -29,8 +29,7 @@ class Results:
     duration and trainings), and the ``facts`` and ``data`` that it was made from. What many share is written once, in
     ``records``, under a short hash. Of several processes that run a notebook only the main one writes.
 
-    ``notebook`` is a number, ``"07"``. Raises ``OSError`` naming the folder if it cannot be written, before the work.
-    """
+    ``notebook`` is a number, ``"07"``. Raises ``OSError`` naming a folder that cannot be written, at once."""
 
     def __init__(self, root: str | Path, profile: str, notebook: str):
         self.profile, self.notebook = _checked("profile", profile), _checked("notebook", notebook)

@@ -107,4 +107,4 @@ def test_published_figures_are_sorted_and_ours_stand_out_with_captions_whole():
     assert said(accuracy) == ["0.900", "0.800", "0.700"]
     assert said(retrieval)[1].replace("\n", " ") == caption
     assert titles(figure) == ["category: accuracy", "retrieval: mAP@R"]
-    assert legend(figure) == ["ours", "published"] and not unreadable(figure)
+    assert legend(figure) == ["ours", "others"] and not unreadable(figure)

@@ -112,7 +112,7 @@ def published_points(table: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.06)
         axes.grid()
-    marks = {"ours": OURS, "published": PUBLISHED}
+    marks = {"ours": OURS, "others": PUBLISHED}
     legend_above(figure, [Line2D([], [], label=label, **look) for label, look in marks.items()])
     small_note(figure, OWN_SCALE)
     return figure

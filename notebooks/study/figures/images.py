@@ -128,8 +128,7 @@ def attribute_montage(
 ) -> Figure:
     """For each of some classes of a many-label task the n images of ``predictions.rows`` with the highest probability,
     the highest first: a tick where the class is among the image's labels, a cross where it is not, ? where nobody
-    knows. Beside a row: the class, its average precision, how many images have it. ``ValueError`` for a strange class.
-    """
+    knows. Beside a row: class, average precision, how many images have it. ``ValueError`` for a strange class."""
     known, groups = predictions.tasks[task].labels[task], predictions.tasks[task].groups
     if missing := [name for name in classes if name not in known]:
         raise ValueError(f"attribute_montage: {missing[0]!r} is not among the {len(known)} classes of {task!r}")
