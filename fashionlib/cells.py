@@ -39,8 +39,7 @@ def as_text(values: Iterable) -> pd.Series:
 
 @lru_cache(2**16)
 def plain(text: str) -> str:
-    """Text in the normal form NFC, with single blanks inside and none around it, without characters that show nothing;
-    a whole number without a point."""
+    """Text in NFC with single blanks inside, none around and no invisible characters; a whole number has no point."""
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
     return WHOLE.sub(r"\1\2", " ".join(text.split()))

@@ -77,7 +77,8 @@ class Catalogue:
         for column in (*RESERVED, *labels):
             self.column(column)
         image, split = self.table["image"], self.table["split"]
-        checks = {"names no image": image.isna(), "repeats the image of another row": image.duplicated()}
+        checks = {"names no image as text": ~image.map(lambda name: isinstance(name, str))}
+        checks["repeats the image of another row"] = image.duplicated()
         checks |= {f"has a split which is not one of {', '.join(SPLITS)}": ~split.isin(SPLITS)}
         for what, found in checks.items():
             if found.any():
@@ -92,7 +93,8 @@ class Catalogue:
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{n:,} {split}" for split, n in self.table["split"].value_counts().items())
-        return f"Catalogue {self.name!r}: {len(self):,} images ({parts}); tasks {', '.join(self._tasks)}"
+        gone = f"; {len(self.rejected):,} rejected" if len(self.rejected) else ""
+        return f"Catalogue {self.name!r}: {len(self):,} images ({parts}); tasks {', '.join(self._tasks)}{gone}"
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -127,8 +129,7 @@ class Catalogue:
         return self._copy(self.table, [self._tasks[name] for name in names])
 
     def rows(self, split: str | Sequence) -> np.ndarray:
-        """Row numbers of a split, or as they are given: numbers, or a mask (N,) of all rows. Raises ``CatalogueError``
-        for an empty split, and for what is neither."""
+        """Row numbers: of a split, as given, or of a mask (N,) of all. ``CatalogueError`` for none, and for others."""
         if not isinstance(split, str):
             rows = np.asarray(split)
             if rows.dtype == bool and rows.shape == (len(self),):

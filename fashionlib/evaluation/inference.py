@@ -23,6 +23,8 @@ def infer(
     the model is in evaluation mode, without gradients. Several processes divide the rows: all must call it."""
     if not len(rows):
         raise ValueError(f"{data.catalogue.name}: no row is asked for")
+    if data.size != model.size:  # which would distort what was fitted with its shape kept
+        raise ValueError(f"{data.catalogue.name}: images of {data.size} pixels; the model is one of {model.size}")
     rows = np.array_split(rows, process_count())[process_number()]
     device = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}  # frozen batch norms are not as the others

@@ -14,8 +14,7 @@ BF16_CPUS = ("avx512_bf16", "amx_bf16", "bf16")  # have one of these; others emu
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How a network is computed: ``precision`` (``"fp32"``, ``"bf16"``) and ``layout`` of its images and weights
-    (``"contiguous"``, ``"channels_last"``)."""
+    """How a network computes: ``precision`` "fp32" or "bf16", memory ``layout`` "contiguous" or "channels_last"."""
 
     precision: str = "fp32"
     layout: str = "contiguous"

@@ -36,8 +36,7 @@ def best_thresholds(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def thresholded_scores(probabilities: np.ndarray, truth: np.ndarray, thresholds: np.ndarray) -> dict[str, float]:
-    """micro_f1, macro_f1 (over classes with a positive), hamming_loss, and the hamming_loss_of_nothing that the empty
-    answer has, at the given thresholds (C,)."""
+    """At thresholds (C,): micro_f1, macro_f1 (of classes with a positive), hamming_loss, and that of no answer."""
     known, positive = truth >= 0, truth == 1
     chosen = (probabilities >= thresholds) & known
     return {

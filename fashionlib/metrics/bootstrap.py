@@ -19,8 +19,7 @@ def resamples(groups: np.ndarray, repeats: int, seed: int = 0) -> Iterator[np.nd
 
 
 def resampled_means(values: np.ndarray, groups: np.ndarray | None = None, repeats=1000, seed=0) -> np.ndarray:
-    """The mean of values (N,) in each resample (R,), or of each column of (N, M) in (R, M); NaN without a row. Without
-    ``groups`` (N,) each row is drawn alone."""
+    """Means (R,) of values (N,), (R, M) of (N, M), in resamples of ``groups`` (N,) or rows; NaN without a row."""
     groups = np.arange(len(values)) if groups is None else groups
     return np.stack([drawn @ values / (drawn.sum() or np.nan) for drawn in resamples(groups, repeats, seed)])
 

@@ -114,8 +114,8 @@ def out_of_fold(
             said = pd.DataFrame(predicted.probabilities, predictions.rows, predictions.classes(label), np.float32)
             said = said.loc[:, said.columns.isin(table.loc[~held, label])]  # a head may have classes that it never saw
             probabilities.setdefault(label, nothing).loc[said.index, said.columns] = said
-    if not probabilities:
-        raise ValueError("no evaluated task of the model has one class an image; there is nothing to judge")
+        if not probabilities:
+            raise ValueError("no evaluated task of the model has one class an image; there is nothing to judge")
     return OutOfFold(data.catalogue, fold, probabilities)
 
 

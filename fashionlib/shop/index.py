@@ -30,8 +30,8 @@ def open_index(
 
         return MilvusIndex(str(where), token, collection, *layout)
     if scheme not in ("", "s3", "gs", "az") or not scheme and re.fullmatch(r"[^/]*:\d+/?", rest):
-        server = f"http://{rest.rpartition('@')[2]}"
-        raise ValueError(f"{where} is no folder or object store (s3://...); a Milvus server is {server}")
+        server = rest.rpartition("@")[2]  # without a password
+        raise ValueError(f"{server}: no folder and no object store (s3://...); a Milvus server is http://{server}")
     if token:
         raise ValueError(f"{where}: a token is for a Milvus server, http://...")
     from .index_lance import LanceIndex

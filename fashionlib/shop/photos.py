@@ -51,8 +51,7 @@ def decoded(
     photos: Iterable[tuple[str, Photo | BadImage]], size: tuple[int, int], batch_size: int, ahead: bool
 ) -> Iterator[tuple[str, np.ndarray | BadImage]]:
     """Names and pixels, uint8 (H, W, 3) of ``size`` (width, height), or why there are none; in the given order, taken
-    from the iterable a batch at a time. ``ahead`` decodes one batch while the one before is used: for a GPU; a network
-    on the CPU needs all its cores."""
+    from the iterable by batches. ``ahead`` decodes one while the last is used: for a GPU; a CPU's cores are busy."""
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS), "decode")  # Pillow decodes outside Python's lock
     photos, waiting = iter(photos), deque()
     try:

@@ -36,7 +36,8 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
     files = dict(picture_files(photos))  # by the names that are printed
     rows, cards = dict(list(tags[tags["image"].isin(least[:most])].groupby("image"))), []
     for name in least[:most]:
-        pixels, file, of = read_photo(name, files.get(name, photos / name), THUMBNAIL), io.BytesIO(), rows[name]
+        there = files.get(name, BadImage(f"{name}: no such photo in {photos}"))
+        pixels, file, of = read_photo(name, there, THUMBNAIL), io.BytesIO(), rows[name]
         if not isinstance(pixels, BadImage):
             Image.fromarray(pixels).save(file, "JPEG", quality=80)
         said = {"tags": of[of["task"].notna()].to_dict("records"), "error": ", ".join(of["error"].dropna())}

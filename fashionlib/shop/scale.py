@@ -113,9 +113,11 @@ def _share(ray, workers: int) -> tuple[int, float]:
     """Cores and GPUs of each worker, so that all find a place: as many cores, and a GPU or an equal part of one, as
     fit. Raises ``BulkError`` if there is less than a core for each."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores = [int(node.get("CPU", 0)) for node in nodes]
-    cpus = next((n for n in range(sum(cores) // workers, 0, -1) if sum(c // n for c in cores) >= workers), 0)
-    if not cpus:
-        raise BulkError(f"Ray has {sum(cores)} cores for {workers} workers; take fewer workers")
     gpus = sum(node.get("GPU", 0) for node in nodes)
-    return cpus, 1 / math.ceil(workers / gpus) if gpus else 0
+    each = math.ceil(workers / gpus) if gpus else 0  # workers on a GPU
+    rooms = [(int(node.get("CPU", 0)), int(node.get("GPU", 0)) * each if gpus else workers) for node in nodes]
+    cores = sum(have for have, most in rooms if most)
+    cpus = (n for n in range(cores // workers, 0, -1) if sum(min(c // n, most) for c, most in rooms) >= workers)
+    if not (found := next(cpus, 0)):
+        raise BulkError(f"Ray has {cores} cores{' beside GPUs' * bool(gpus)} for {workers} workers; take fewer workers")
+    return found, 1 / each if each else 0

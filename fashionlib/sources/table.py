@@ -44,7 +44,7 @@ def open_table(
     if unknown := [name for name in columns if name not in COLUMNS]:
         raise TypeError(f"{path}: no option {unknown[0]!r}; there are images, separator, seed, {', '.join(COLUMNS)}")
     path, named = Path(path), COLUMNS | columns
-    named["labels"] = [named["labels"]] if isinstance(named["labels"], str) else list(named["labels"])
+    named["labels"] = [named["labels"]] if isinstance(named["labels"], str) else list(named["labels"] or ())
     image, category, attributes, item, split, labels = named.values()
     if not path.is_file() or path.suffix.lower() not in (".csv", ".txt", ".parquet"):
         raise CatalogueError(f"{path}: no such table; give a .csv (UTF-8) or .parquet file")
@@ -68,6 +68,8 @@ def open_table(
     for target, column in {"category": category, "item": item, **{label: label for label in labels}}.items():
         if column:
             table[target] = table[column]
+    if item and (negative := as_text(table["item"]).str.fullmatch(r"-\d+", na=False)).any():
+        raise CatalogueError(f"{path}: row {negative.idxmax()} has a negative {item!r}; leave it empty if not known")
     if attributes:
         table["attributes"] = _attributes(table, attributes, separator, path)
     facts = {"split": "given"} if split else {"split": "grouped" if item else "random", "split_seed": seed}
@@ -192,7 +194,8 @@ def _check_columns(path: Path, table: pd.DataFrame, named: dict, nested: dict) -
                 raise CatalogueError(f"{path}: row {row}: column {column!r} goes over several lines; a lone quote?")
             if target == "labels" and not column.isidentifier():
                 raise CatalogueError(f"{path}: column {column!r} cannot name a task; rename it: letters, digits and _")
-        if target in table and target not in ("labels", names) and (names or target == "split"):
+        meant = names or target == "split" or target == "item" and not named["split"]  # the split would not keep it
+        if target in table and target not in ("labels", names) and meant:
             what = f"{target!r}, which this catalogue makes {f'of {names!r}' if names else 'itself'}; rename it"
             raise CatalogueError(f"{path}: the table has a column {what}, or use it with {target}={target!r}")
 

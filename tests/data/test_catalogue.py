@@ -1,6 +1,7 @@
 """Catalogue: what it checks, what it knows, and what its messages name."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -97,6 +98,7 @@ def test_every_level_of_a_hierarchy_must_be_a_column():
             ("row 3", "b.jpg", "repeats the image of another row"),
         ),
         ({"image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", None, "f.jpg"]}, ("row 4", "names no image")),
+        ({"image": [Path("a.jpg"), "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]}, ("row 0", "no image as text")),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(changes, words):
@@ -197,6 +199,7 @@ def test_rows_taken_out_are_listed_and_the_others_keep_their_labels():
         "image": ["b.jpg", "a.jpg", "d.jpg"],
         "reason": ["too dark", "torn", "wet"],
     }
+    assert "; 3 rejected" in repr(shop) and "rejected" not in repr(catalogue())  # what is lost is said
 
 
 def test_where_nothing_is_left_to_train_on_the_first_reason_is_given():

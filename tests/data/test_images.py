@@ -20,6 +20,13 @@ SIZE = (24, 32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
 
 
+class Grey:
+    fingerprint = "grey"
+
+    def read(self, location):
+        return np.full((8, 6), 90, np.uint8)
+
+
 def test_a_path_may_not_leave_the_folder(tmp_path):
     root = tmp_path / "photos"
     root.mkdir()
@@ -86,6 +93,8 @@ def test_the_cache_holds_what_decoding_gives(photos, garments, tmp_path):
     assert data.size == SIZE and data.pixels.dtype == np.uint8 and isinstance(data.pixels, np.memmap)
     for row in range(4):
         assert np.array_equal(data.fetch(np.array([row]))[0], decode(photos.read(row), "a"))
+    grey = Catalogue(photos.table.iloc[:2], [], Grey(), "grey")  # pixels without colour
+    assert cache_images(grey, (6, 8), tmp_path / "cache").fetch(np.arange(2)).unique().tolist() == [90]
     row = 100  # drawn images are not files
     assert np.array_equal(garments.pixels[row], garments.catalogue.read(row))
 

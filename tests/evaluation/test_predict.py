@@ -56,6 +56,12 @@ def test_images_of_an_item_are_drawn_together_and_others_alone():
     assert len(set(sampling_units(table.drop(columns="item")))) == 6
 
 
+def test_images_of_another_size_than_the_model_s_are_refused(trained):
+    """Resized to the model's they would lose the shape that their cache has kept."""
+    with pytest.raises(ValueError, match=r"images of \(30, 20\) pixels; the model is one of \(24, 32\)"):
+        predict.predict(trained[0], tiny_data(size=(30, 20)), "test")
+
+
 def test_mirror_averages_two_runs(trained):
     model, data = trained
     mirrored = ImageData(data.catalogue, np.ascontiguousarray(data.pixels[:, :, ::-1]), data.position)

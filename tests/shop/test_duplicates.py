@@ -144,6 +144,15 @@ def test_near_duplicates_of_fewer_images_are_not_taken_for_those_of_all(tmp_path
         assert len(duplicate_pairs(some, difference=255)) == 2 and len(duplicate_pairs(every, difference=255)) == 3
 
 
+def test_near_duplicates_of_some_images_are_not_taken_for_those_of_as_many_others(tmp_path):
+    pixels = pictures(6)
+    pixels[1] = pixels[0]
+    for position, pairs in (([0, 1, 2], {(0, 1)}), ([3, 4, 5], set())):
+        part = image_data(pixels, position=position)
+        part.folder = tmp_path
+        assert as_set(duplicate_pairs(part)) == pairs
+
+
 def test_the_grouped_split_leaks_nothing_that_the_random_one_leaks(garments):
     rng = np.random.default_rng(4)
     rows = len(garments.catalogue)

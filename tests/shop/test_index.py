@@ -198,7 +198,8 @@ def test_a_question_that_does_not_fit_is_refused(index, ask, message):
         (None, {"attributes": ["colour", "id"]}, "attribute 'id': name it once, and other than query"),
         (None, {"attributes": ["colour", "colour"]}, "attribute 'colour': name it once"),
         ("localhost:19530", {}, "a Milvus server is http://localhost:19530"),
-        ("ftp://shop/index", {}, "no folder or object store"),
+        ("root:secret@host:19530", {}, "^host:19530: .* http://host:19530$"),
+        ("ftp://shop/index", {}, "no folder and no object store"),
         ("index", {"token": "root:secret"}, "a token is for a Milvus server"),
     ],
 )

@@ -107,6 +107,14 @@ def test_of_many_photos_the_least_sure_are_shown(job, tmp_path):
     assert cards(text) == ["3.png", "1.png", "4.png"] and "3 of 6 photos" in text
 
 
+def test_a_name_from_elsewhere_shows_no_picture(job, tmp_path, encode):
+    (tmp_path / "secret.png").write_bytes(encode(np.full((40, 30, 3), 90), "PNG"))
+    names = ["red.png", os.path.relpath(tmp_path / "secret.png", job[1]), str(tmp_path / "secret.png")]
+    tags = pd.DataFrame({"image": names, "task": "kind", "label": "a", "confidence": 0.5, "error": None})
+    write_report(tags, job[1], tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 1
+
+
 def test_another_file_is_not_overwritten(job, tmp_path):
     model, photos = job
     kept = tmp_path / "thesis.html"

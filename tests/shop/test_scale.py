@@ -170,6 +170,9 @@ class Nodes:
         ([{"CPU": 16, "GPU": 2}], 2, (8, 1)),
         ([{"CPU": 16, "GPU": 2}], 3, (5, 0.5)),  # of two thirds each, the third would find no place
         ([{"CPU": 16, "GPU": 1}], 2, (8, 0.5)),
+        ([{"CPU": 8}, {"CPU": 8, "GPU": 4}], 4, (2, 1)),  # cores without a GPU are no place
+        ([{"CPU": 4, "GPU": 1}, {"CPU": 4}], 2, (2, 0.5)),
+        ([{"CPU": 64, "GPU": 1}, {"CPU": 8, "GPU": 3}], 4, (2, 1)),
     ],
 )
 def test_workers_share_cores_and_gpus_so_that_all_find_a_place(nodes, workers, share):

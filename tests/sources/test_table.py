@@ -222,6 +222,11 @@ def test_splits_have_other_names(shop, train, val, test):
     assert table["split"].tolist() == [part for _, _, part in rows]
 
 
+def test_an_item_that_stands_for_unknown_ones_is_named(shop):
+    with pytest.raises(CatalogueError, match="row 4 has a negative 'sku'; leave it empty"):
+        open_catalogue(shop([row.replace(",12,", ",-1,") for row in ROWS]), **OPTIONS)
+
+
 def test_an_unknown_split_is_an_error(shop):
     with pytest.raises(CatalogueError, match="row 6 has the split 'fold1', which is not among train, .*gallery$"):
         open_catalogue(shop([row.replace(",val", ",fold1") for row in ROWS]), **OPTIONS)
@@ -237,6 +242,7 @@ def test_an_unknown_split_is_an_error(shop):
     (HEADER.replace("pattern", "attributes"), {"attributes": ["sleeve"]}, "has a column 'attributes', which"),
     (HEADER.replace("pattern", "type"), {}, "two columns are called 'type'"),
     (HEADER.replace("part", "base colour"), {"split": None, "labels": ["base colour"]}, "colour' cannot name a task"),
+    (HEADER.replace("sku", "item"), {"item": None, "split": None}, "has a column 'item', .* itself; .* item='item'"),
     (HEADER, {"category": None, "item": None}, "nothing to learn; name at least one of category="),
     (HEADER.replace(",", ";"), {}, "one column, 'photo;type;.*commas .not ';'. between columns"),
     ("", {}, "empty; a CSV has commas"),
