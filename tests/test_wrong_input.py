@@ -277,7 +277,7 @@ def test_what_the_user_has_put_beside_a_result_stays(photos, model):
 )
 def test_a_place_that_is_none_is_refused(where, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="names no place|no folder or object store"):
+    with pytest.raises(ValueError, match="names no place|no folder and no object store"):
         open_index(where, dimension=4, model_id="m")
     assert os.listdir(tmp_path) == []
 
