@@ -129,7 +129,8 @@ class Catalogue:
         return self._copy(self.table, [self._tasks[name] for name in names])
 
     def rows(self, split: str | Sequence) -> np.ndarray:
-        """Row numbers: of a split, as given, or of a mask (N,) of all. ``CatalogueError`` for none, and for others."""
+        """Row numbers of a split, or given as numbers or as a mask (N,) of all rows. Raises ``CatalogueError`` for an
+        empty split, and for what is neither."""
         if not isinstance(split, str):
             rows = np.asarray(split)
             if rows.dtype == bool and rows.shape == (len(self),):

@@ -48,8 +48,8 @@ def stays_inside(root: str | Path, location: str) -> bool:
 
 
 def all_files(folder: str | Path) -> Iterator[tuple[str, Path | BadImage]]:
-    """The files below a folder, hidden ones apart, sorted folder by folder, each with its ``printable`` path. A link to
-    a folder, like a folder that cannot be read, is a ``BadImage``. Raises ``OSError`` if this one cannot be read."""
+    """The files below a folder, hidden ones apart, sorted folder by folder, each with its ``printable`` path. Links to
+    folders are not followed: they, and folders that cannot be read, are ``BadImage``; of ``folder``, ``OSError``."""
     waiting: list[tuple[str, os.DirEntry | None]] = [("", None)]  # a stack, for folders may be nested a thousandfold
     while waiting:
         name, entry = waiting.pop()

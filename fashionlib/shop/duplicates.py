@@ -62,9 +62,8 @@ def duplicate_pairs(data: ImageData, distance: int = MAX_DISTANCE, difference: i
     the product photographs (60 x 80) within 3 levels of it, some .4 of the pairs are one picture. The largest
     difference of a cell tells more: of 120 pairs looked at (near_duplicates_reviewed.csv), 20 of 20 were one picture
     at 0, 22 of 23 at 1-2, 15 of 23 at 3-4, 3 of 6 at 5, 9 of 48 at 6-11; that is .96 of the 1,070 pairs up to 5."""
-    some = len(data.position) < len(data.pixels)  # others may come back
-    part = f"_of_{sha256(data.position.tobytes()).hexdigest()[:12]}" if some else ""
-    kept = data.folder / f"duplicates_{distance}_{difference}{part}.npy" if data.folder else None
+    key = sha256(data.position.tobytes()).hexdigest()[:12]  # several data may share a folder
+    kept = data.folder / f"duplicates_{distance}_{difference}_of_{key}.npy" if data.folder else None
     if kept and kept.exists():
         return np.load(kept)
     hashes, thumbs = perceptual_hashes(data), thumbnails(data)
@@ -95,7 +94,7 @@ def duplicate_groups(data: ImageData, pairs: np.ndarray) -> np.ndarray:
 
 def choose_split(data: ImageData, split: str, stratum: str, seed=42, pairs: np.ndarray | None = None) -> ImageData:
     """The data under its own split (``"source"``), or ``"grouped"``: no item and none of the near-duplicate ``pairs``
-    (``duplicate_pairs`` if not given) on two sides, stratified by the column ``stratum``; else ``ValueError``."""
+    (``duplicate_pairs`` if not given) on two sides, stratified by the column ``stratum``. ``ValueError`` for others."""
     if split not in ("source", "grouped"):
         raise ValueError(f"the split is 'source' or 'grouped', not {split!r}")
     if split == "source":

@@ -27,7 +27,7 @@ class CroppedImages:
         return digest.hexdigest()
 
     def read(self, location: str) -> np.ndarray:
-        """Pixels in the box, uint8 (H, W, 3). ``BadImage`` as ``decode``, and for a box with nothing of the picture."""
+        """Pixels in the box, uint8 (H, W, 3). Raises ``BadImage`` as ``decode``, and for a box outside the picture."""
         if location not in self.boxes:
             raise BadImage(f"{location}: no box is known")
         box, content = self.boxes[location], self.images.read(location)

@@ -83,7 +83,7 @@ class MixedOrder(Order):
 
 
 def share(batch: np.ndarray, together: int, process: int, processes: int) -> np.ndarray:
-    """Positions in a batch of one of several processes: whole runs of ``together``; ``ValueError`` if not as many."""
+    """Positions in a batch of one of several processes: whole runs of ``together``. ``ValueError`` for a remainder."""
     if len(batch) % (processes * together):
         what = f"{len(batch)} images of a batch, {together} of them together, cannot be divided among {processes}"
         raise ValueError(f"{what} processes; take a multiple of {processes * together} (batch_size, or item_share)")
