@@ -17,8 +17,6 @@ from pathlib import Path
 
 import yaml
 
-from fashionlib.machine.processes import is_main_process
-
 FOLDER = Path(__file__).resolve().parent.parent
 GIVEN = ("profile", "results_root")  # what every notebook has
 LIST = "notebooks"  # in a profile: the numbers of the notebooks that it is for; without, it is for all
@@ -148,6 +146,8 @@ def run(cells: list[tuple[str, bool]], folder: Path, values: Mapping[str, object
     prints. Raises what a cell raises, after its traceback was printed to stderr."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
+
+    from fashionlib.machine.processes import is_main_process  # loads torch, which no profile needs
 
     quiet = {"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}
     shell = InteractiveShell.instance(config=Config(quiet))
