@@ -73,21 +73,20 @@ def provenance() -> str:
 def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame, controls: pd.DataFrame) -> str:
     """The answer of the study, from notebook 06: planned contrasts, single-task networks on other batches, speeds."""
     rows = contrasts[contrasts["contrast"].str.startswith("H1")]
-    said = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
-    said = said.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
+    rows = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
+    rows = rows.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})
     form = "{task} {difference:+.1f} points of {metric} ({ci_low:+.1f} to {ci_high:+.1f}), {verdict} {margin:g}"
-    found = [form.format(**row) for row in said.to_dict("records")]
+    found = [form.format(**row) for row in rows.to_dict("records")]
     speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
     own = controls[(controls["metric"] == controls["task"].map(MAIN)) & (controls["configuration"] == "joint")]
     gaps = [f"{NAMES.get(row['task'], row['task'])} {points(row)}" for _, row in own.iterrows()]
     k = int((own["against"] != "labels alone").sum())  # these come first
-    return (
-        "One network that learns all three tasks at once, beside three that saw the same images and learned one each: "
-        f"{'; '.join(found)} ({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."
-        + f" Against single-task networks on batches of their own, not planned: {', '.join(gaps[:k])} points." * (k > 0)
-        + f" Against one without the loss of retrieval, not planned: {', '.join(gaps[k:])} points." * (k < len(gaps))
-        + f" It answers {speed['one network'] / speed['three networks']:.1f} times as many photos a second."
-    )
+    seen = "One network that learns three tasks at once, beside three that saw the same images and learned one each: "
+    said = [f"{seen}{'; '.join(found)} ({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."]
+    said += [f"It answers {speed['one network'] / speed['three networks']:.1f} times as many photos a second."]
+    said += [f"Against single-task networks on their own batches, not planned: {', '.join(gaps[:k])} points."] * (k > 0)
+    said += [f"Against one without the loss of retrieval, not planned: {', '.join(gaps[k:])} points."] * (k < len(gaps))
+    return "\n".join(said)
 
 
 def answer() -> str:
@@ -149,7 +148,7 @@ def photos() -> str:
 def render(text: str) -> str:
     """README.md with every block made anew. Raises ``KeyError`` for one that nothing renders."""
     blocks = {block.__name__: block for block in (answer, headline, photos, provenance, robustness)}
-    blocks["finding"] = lambda: f"**{verdict(*map(table, ANSWER))}**"
+    blocks["finding"] = lambda: f"**{verdict(*map(table, ANSWER))}".replace("\n", "\n- ").replace("\n", "**\n\n", 1)
     pattern = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{blocks[found[2]]()}\n{found[3]}", text)
 
