@@ -53,9 +53,9 @@ def open_table(
     folder = next((f for f in (Path(images or path.parent), path.parent / (images or "")) if f.is_dir()), None)
     if folder is None:
         raise CatalogueError(f"{path}: no folder of images, {Path(images).absolute()} or {path.parent / images}")
-    table["image"], reasons = map(_locate(table[image], folder).get, ("image", "reason"))
+    given = as_text(table[split]) if split else pd.Series("", table.index)
+    table["image"], reasons = map(_locate(table[image], folder, given.isna()).get, ("image", "reason"))
     if split:
-        given = as_text(table[split])
         table["split"] = given.map(split_name, na_action="ignore")
         for row, text in given[~table["split"].isin([*SPLITS, None])].items():
             raise CatalogueError(f"{path}: row {row} has the split {text!r}, which is not among {', '.join(SPLITS)}")
@@ -155,8 +155,8 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, list, dict]:
         raise CatalogueError(f"{path}: not a whole parquet file ({error})") from None
 
 
-def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
-    """Columns ``image``, each path as one relative to the folder, and ``reason``, why it cannot be used or None."""
+def _locate(paths: pd.Series, folder: Path, left_out: pd.Series) -> pd.DataFrame:
+    """``image``, each path from the folder, and ``reason``, why it cannot be used; a ``left_out`` row bars no other."""
     found, seen, root = [], {}, folder.resolve()
     for row, path in paths.items():
         path = None if pd.isna(path) else str(path).strip()
@@ -166,7 +166,7 @@ def _locate(paths: pd.Series, folder: Path) -> pd.DataFrame:
                 path = other
         location = path and os.path.relpath(root / path, root).replace(os.sep, "/")
         reason = fault(root, location, path) if path else "names no image"
-        if not reason and (before := seen.setdefault(os.path.realpath(root / path), row)) != row:
+        if not (reason or left_out[row]) and (before := seen.setdefault(os.path.realpath(root / path), row)) != row:
             reason = f"names {path!r} again, which row {before} had before"
         found.append((location, reason))
     return pd.DataFrame(found, paths.index, ["image", "reason"], dtype=object)
