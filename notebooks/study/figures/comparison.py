@@ -28,7 +28,7 @@ def seed_dots(
     """What each ``row`` reaches, a panel for each ``panel``: the mean of ``value`` as a mark and a number. Rows of the
     table that share both are seeds, each a dot. A line is the interval from ``ci_low`` to ``ci_high``, if the table has
     them, and a dash a missing value; a column ``n_seeds`` says whether it is a mean. A column ``metric`` is added to a
-    panel's title. ``references`` (name -> column) are vertical lines, at the largest value in a panel."""
+    panel's title. ``references`` (name -> column) are vertical lines, in the rows that have a value."""
     rows, titles = list(dict.fromkeys(table[row])), list(dict.fromkeys(table[panel]))
     figure, axes_of = row_panels(rows, len(titles))
     look, lines = look_of(rows), {}
@@ -49,7 +49,8 @@ def seed_dots(
             axes.plot(mean, k, color=colour, marker=look["markers"][name], markersize=4.5, zorder=3)
         for (label, column), kind in zip((references or {}).items(), (":", "--", "-."), strict=False):
             if column in part and part[column].notna().any():
-                lines[label] = axes.axvline(part[column].max(), color=BLACK, linestyle=kind, linewidth=1, label=label)
+                ends, at = np.arange(len(rows)) + [[-0.4], [0.4]], part.groupby(row)[column].max().reindex(rows)
+                lines[label] = axes.vlines(at, *ends, color=BLACK, linestyle=kind, linewidth=1, label=label)
         heading = words(title) if panel in ("metric", "task") else title
         axes.set_title(f"{heading}\n{_metric(part)}" if "metric" in there and panel != "metric" else heading)
     what = "one seed" if "n_seeds" in table and table["n_seeds"].max() == 1 else "mean"
