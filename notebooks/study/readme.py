@@ -11,7 +11,8 @@ from .thesis import MAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = ROOT / "results" / "products"
-CONTROLS = {"pretrained features": "ImageNet features"}  # of notebook 04
+FEATURES, OWN = "ImageNet features", "single-task networks on their own batches"
+CONTROLS = {"labels alone": "one without the loss of retrieval", FEATURES: f"{FEATURES} before any training"}
 NAMES = {"map": "mAP", "recall_at_1": "Recall@1", "item": "retrieval"}
 VERDICTS = {"inferior": "worse by more than the margin of", "inconclusive": "inconclusive at the margin of"}
 VERDICTS |= {"not inferior": "non-inferior at the margin of"}
@@ -79,13 +80,12 @@ def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame, controls: pd.DataF
     found = [form.format(**row) for row in rows.to_dict("records")]
     speed, n = inference.set_index("what")["images_per_second"], int(rows["n_seeds"].max())
     own = controls[(controls["metric"] == controls["task"].map(MAIN)) & (controls["configuration"] == "joint")]
-    gaps = [f"{NAMES.get(row['task'], row['task'])} {points(row)}" for _, row in own.iterrows()]
-    k = int((own["against"] != "labels alone").sum())  # these come first
     seen = "One network that learns three tasks at once, beside three that saw the same images and learned one each: "
     said = [f"{seen}{'; '.join(found)} ({n} seed{'s' * (n > 1)}; paired differences with 95% intervals)."]
     said += [f"It answers {speed['one network'] / speed['three networks']:.1f} times as many photos a second."]
-    said += [f"Against single-task networks on their own batches, not planned: {', '.join(gaps[:k])} points."] * (k > 0)
-    said += [f"Against one without the loss of retrieval, not planned: {', '.join(gaps[k:])} points."] * (k < len(gaps))
+    for name, gaps in own.groupby(own["against"].map(CONTROLS).fillna(OWN), sort=False):
+        each = ", ".join(f"{NAMES.get(row['task'], row['task'])} {points(row)}" for _, row in gaps.iterrows())
+        said += [f"Against {name}, not planned: {each} points."]
     return "\n".join(said)
 
 
@@ -93,7 +93,8 @@ def answer() -> str:
     """The question of the study: the kinds of training on the three tasks."""
     found = pd.concat([table("06_comparison"), table("06_controls")])
     most = found["n_seeds"].max()
-    found["configuration"] += found["n_seeds"].map(lambda n: "" if n == most else f" ({n:g} seed{'s' * (n > 1)})")
+    fewer = found["n_seeds"].where((found["n_seeds"] < most) & (found["configuration"] != FEATURES))
+    found["configuration"] += fewer.map(lambda n: f" ({n:g} seed{'s' * (n > 1)})", na_action="ignore").fillna("")
     found["shown"] = found["mean"].map("{:.4f}".format) + found["std"].map(lambda s: f" ± {s:.4f}" if s > 0 else "")
     rare = found[found["metric"] == "macro_f1_of_10"].set_index("configuration")["shown"]
     found = found[found["metric"] == found["task"].map(MAIN)]
@@ -101,8 +102,6 @@ def answer() -> str:
     rows = rows.loc[found["configuration"].unique(), list(MAIN)].rename(columns=NAMES)
     rows.insert(1, "macro-F1", rare)
     rows["million parameters"] = found.groupby("configuration")["parameters"].first().div(1e6).map("{:.1f}".format)
-    own = table("04_retrieval").query("metric == 'recall_at_1'").set_index("embedding")["value"].map("{:.4f}".format)
-    rows = pd.concat([rows, pd.DataFrame({"retrieval": own[[*CONTROLS]].rename(CONTROLS)})])
     return (
         f"{markdown(rows.rename_axis('network').reset_index())}\n\nCategory: accuracy over "
         f"{table('02_class_balance')['classes'].iloc[0]} article types, and macro-F1 of those with at least ten test "

@@ -83,7 +83,7 @@ def name_points(axes: Axes, names: Iterable[str], places: np.ndarray, points: np
     halo = [withStroke(linewidth=1.5, foreground="white")]
     look = {"fontsize": SMALL + 0.5, "in_layout": False, "path_effects": halo, "zorder": 5}
     named = zip(names, np.asarray(places), strict=True)
-    texts = [axes.text(*place, shorten(name, 1.3), **look) for name, place in named if name.strip()]
+    texts = [axes.text(*place, shorten(name, 1.3), **look) for name, place in named if str(name).strip()]
     state = np.random.get_state()
     np.random.seed(0)  # adjust_text draws from the global generator; the same figure has the same bytes
     look = {"arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "in_layout": False}}

@@ -87,7 +87,7 @@ def _of_one(history: pd.DataFrame) -> pd.DataFrame:
     rows = history.drop(columns=fixed).filter(regex=r"^epoch$|/(?!top\d)").melt("epoch")
     name = rows["variable"].str.replace(r"^(loss|weight)/(.*)", r"\2/\1", regex=True).str.rsplit("/", n=1)
     panel = name.str[-1].map({"loss": "training loss", "weight": "loss weight"})
-    return rows.assign(line=name.str[0], panel=panel.fillna("validation " + name.str[-1].map(words)))
+    return rows.assign(line=name.str[0].map(words), panel=panel.fillna("validation " + name.str[-1].map(words)))
 
 
 def _of_several(runs: Mapping[str, Sequence[pd.DataFrame]], metrics: Mapping[str, str]) -> pd.DataFrame:
