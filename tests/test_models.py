@@ -168,6 +168,11 @@ def test_other_tasks_are_called_in_a_state_dict_as_ever():
     ]
 
 
+def test_stochastic_depth_reaches_the_body():
+    layers = tiny_model(tiny_data(), "gender", drop_path=0.2).body.modules()
+    assert max(getattr(layer, "drop_prob", 0) for layer in layers) == pytest.approx(0.2)
+
+
 def test_two_tasks_that_predict_one_label_are_refused():
     taxonomy = Hierarchy("taxonomy", levels=("master", "article"), paths=(("Shoe", "Clog"), ("Shoe", "Boot")))
     article = SingleLabel("article", classes=("Boot", "Clog"))

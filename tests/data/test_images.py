@@ -107,6 +107,13 @@ def test_it_is_reopened_without_decoding_for_any_split(photos, tmp_path, monkeyp
     assert len(caches(tmp_path / "cache")) == 1
 
 
+def test_the_same_photos_in_another_order_get_a_cache_of_their_own(photos, tmp_path):
+    cache_images(photos, SIZE, tmp_path / "cache")
+    turned = Catalogue(photos.table[::-1], [], photos.images, photos.name)
+    first = cache_images(turned, SIZE, tmp_path / "cache").fetch(np.array([0]))[0]
+    assert np.array_equal(first, decode(photos.read(3), "a"))
+
+
 def test_a_finished_cache_may_be_read_only(photos, tmp_path, monkeypatch):
     cache_images(photos, SIZE, tmp_path / "cache")
     (lock,) = (tmp_path / "cache").glob("*.lock")

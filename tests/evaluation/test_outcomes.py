@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, t
 from fashionlib.evaluation.outcomes import exact_match, outcomes, outcomes_of, ranking_outcome
 from fashionlib.evaluation.predict import Predictions, predict
 from fashionlib.evaluation.retrieval import embed
+from fashionlib.metrics.attributes import best_thresholds, thresholded_scores
 from fashionlib.metrics.ranking import rank
 from fashionlib.tasks import MultiLabel, Similarity, SingleLabel
 from fashionlib.tasks.labels import MISSING, UNSEEN
@@ -109,12 +110,27 @@ def test_a_finished_run_is_measured_on_every_task_in_its_catalogue(trained, tmp_
     ranking = rank(vectors, vectors, items, items, alone=True)
     assert found["item"].metrics["map_at_r"] == pytest.approx(ranking.scores()["map_at_r"])
     assert len(set(found["article"].groups)) == len(found["article"].groups) / 2  # images of one item go together
-    assert "macro_f1" in found["words"].metrics
+    val, test = (predict(model, data, split, mirror=True) for split in ("val", "test"))
+    thresholds = best_thresholds(val.activations["words"], val.targets["words"])
+    expected = thresholded_scores(test.activations["words"], test.targets["words"], thresholds)
+    for f1 in ("micro_f1", "macro_f1"):
+        assert found["words"].metrics[f1] == pytest.approx(expected[f1])
     (tmp_path / "without").mkdir()
     unvalidated = data.with_split(data.catalogue.table["split"].replace("val", "test")).only("words")
     assert "macro_f1" not in outcomes_of(model, [unvalidated], tmp_path / "without")["words"].metrics
     with pytest.raises(ValueError, match="gender: in several catalogues"):
         outcomes_of(model, [data.only("gender")] * 2, tmp_path)
+
+
+def test_a_dataset_s_own_queries_are_ranked_against_its_gallery(trained, tmp_path):
+    model, data = trained
+    split = data.catalogue.table["split"].tolist()[:40] + ["query", "gallery"] * 4
+    data = data.with_split(split).only("item")
+    sides = [data.catalogue.rows(name) for name in ("query", "gallery")]
+    items = [data.catalogue.table["item"][rows] for rows in sides]
+    expected = rank(*(embed(model, data, rows) for rows in sides), *items, ks=(1, 10, 30))
+    found = outcomes_of(model, [data], tmp_path)["item"]
+    assert found.metrics == pytest.approx(ranking_outcome(expected).metrics)
 
 
 def test_a_ranking_is_of_the_column_of_its_task_whatever_its_name(tmp_path):

@@ -168,7 +168,8 @@ def test_a_second_call_does_nothing_and_a_changed_photo_makes_it_anew(model, pho
     assert f"{name} is finished already" in capsys.readouterr().out
     os.utime(photos / "03.png", ns=(0, 0))
     assert tag_folder(model, photos, out, options=SMALL).tagged == 26
-    assert tag_folder(model, photos, out, options=BulkOptions(top=1)).tagged == 26
+    for options in (BulkOptions(top=1), BulkOptions(top=1, threshold=0.4)):
+        assert tag_folder(model, photos, out, options=options).tagged == 26
     assert out.stat().st_mtime_ns > made
 
 

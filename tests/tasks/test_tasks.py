@@ -1,6 +1,7 @@
 """Tasks: losses against plain loops, the taxonomy's sums over paths, what counts in the metrics."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -278,10 +279,21 @@ def test_triplet_loss_with_the_hardest_pairs_is_a_plain_loop():
     for i in range(6):
         similar = [float((unit[i] - unit[j]).norm()) for j in range(6) if j != i and target[j] == target[i]]
         other = [float((unit[i] - unit[j]).norm()) for j in range(6) if target[j] != target[i]]
-        each.append(max(0.0, max(similar) - min(other) + 0.2))
+        each.append(max(0.0, max(similar) - min(other) + 0.7))
     positive = [value for value in each if value > 0]  # the mean is over triplets that violate the margin
-    task = Similarity("item")
+    task = Similarity("item", margin=0.7)
     assert task.loss(output, target).item() == pytest.approx(sum(positive) / len(positive), rel=1e-4)
+
+
+def test_triplet_loss_with_semi_hard_negatives_is_a_plain_loop():
+    output, target = randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
+    distance, each = torch.cdist(*[F.normalize(output, dim=1)] * 2).tolist(), []
+    for a, p, n in itertools.product(range(6), repeat=3):
+        similar, other = distance[a][p], distance[a][n]
+        if a != p and target[a] == target[p] != target[n] and similar < other < similar + 0.5:
+            each.append(similar - other + 0.5)
+    task = Similarity("item", margin=0.5, mining="semi-hard")
+    assert task.loss(output, target).item() == pytest.approx(sum(each) / len(each), rel=1e-4)
 
 
 def test_proxies_belong_to_the_training_items_and_are_learned():

@@ -62,6 +62,15 @@ def test_a_disk_that_fills_while_torch_saves(tmp_path, monkeypatch):
     assert same_weights(load_model(path), model) and os.listdir(tmp_path) == ["model.pth"]
 
 
+def test_half_precision_rounds_the_weights_and_names_one_that_is_too_large(tmp_path):
+    model = tiny_model(tiny_data(), "gender")
+    loaded = load_model(save_model(model, tmp_path / "model.pth", half=True))
+    assert same_weights(loaded, model.half().float()) and not loaded.training
+    model.head("gender").bias.data[1] = 1e5
+    with pytest.raises(ValueError, match="weights are not finite in half precision, the first in heads.gender.bias"):
+        save_model(model, tmp_path / "model.pth", half=True)
+
+
 @pytest.mark.parametrize("content", [{"weights": {"a": torch.zeros(1)}}, {"format": "another model 3"}, [1, 2]])
 def test_load_model_refuses_a_checkpoint_of_something_else(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")

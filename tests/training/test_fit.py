@@ -14,8 +14,10 @@ from fashionlib.data.catalogue import CatalogueError
 from fashionlib.evaluation.predict import predict
 from fashionlib.tasks import SingleLabel
 from fashionlib.training import fit as fit_module
+from fashionlib.training.batches import Batches, training_order
 from fashionlib.training.checkpoints import load_model
 from fashionlib.training.fit import fit
+from fashionlib.training.optimisation import learning_rate_at
 from fashionlib.training.settings import Stage
 from fashionlib.training.tracking import Tracker
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model, tiny_table
@@ -136,6 +138,49 @@ def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp
     kept = sorted(path for path in tmp_path.iterdir() if path.name.startswith("run.") and path.is_dir())
     assert len(kept) == 2
     assert any(same_weights(load_model(path / "model.pth"), first.model) for path in kept)
+
+
+def test_other_first_weights_are_another_run(data, tmp_path, capsys):
+    for seed in (0, 1):
+        assert not fit(tiny_model(data, "gender", seed=seed), data, replace(SETTINGS, epochs=1), tmp_path / "run").found
+    assert "run is another run (initial_weights: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_training_is_a_plain_loop(tmp_path, kind):
+    data = tiny_data(tiny_table(val=0, test=0))
+    settings = replace(SETTINGS, optimizer=kind, flip=1.0, shift=0, erase=0.0, label_smoothing=0.1, ema_decay=0.9)
+    settings = replace(settings, learning_rate=0.01, backbone_rate=0.5)
+    run = fit(tiny_model(data, "gender", "taxonomy"), data, settings, tmp_path / "run")
+    model = tiny_model(data, "gender", "taxonomy")
+    groups = [
+        {"params": [p], "weight_decay": 5e-4 * (p.ndim > 1), "share": 0.5 if name.startswith("body.") else 1.0}
+        for name, p in model.named_parameters()
+    ]
+    options = {"momentum": 0.9, "nesterov": True} if kind == "sgd" else {}
+    optimizer = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[kind](groups, lr=0.01, fused=True, **options)
+    batches, states, rates = Batches([data], model.tasks.values()), [], []
+    order = training_order(batches, settings)
+    for rows in [*order.batches(0), *order.batches(1)]:
+        images, targets = batches[rows]
+        rates.append(learning_rate_at(len(rates), 8, 0.01))
+        for group in optimizer.param_groups:
+            group["lr"] = rates[-1] * group["share"]
+        sum(model.losses(model(images.flip(2)), targets, model.tasks, 0.1).values()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+    for name, found in run.model.state_dict().items():
+        fourth, eighth = states[3][name], states[7][name]  # the two that are averaged
+        expected = (fourth + 10 * eighth) / 11 if eighth.is_floating_point() else eighth
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    assert run.history["learning_rate"].tolist() == pytest.approx([rates[3], rates[7]])
+
+
+def test_a_backbone_of_rate_0_stays_as_it_is(data, tmp_path):
+    settings = replace(SETTINGS, epochs=1, ema_decay=0, backbone_rate=0.0)
+    learned, first = fit(tiny_model(data, "gender"), data, settings, tmp_path / "run").model, tiny_model(data, "gender")
+    assert same_weights(learned.body, first.body) and not same_weights(learned.heads, first.heads)
 
 
 def test_without_validation_images_it_trains_to_the_end(tmp_path):

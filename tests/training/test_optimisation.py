@@ -131,6 +131,14 @@ def test_what_a_backbone_names_has_no_weight_decay():
     assert decay[id(body.pos_embed)] == decay[id(body.cls_token)] == 0 < decay[id(body.patch_embed.proj.weight)]
 
 
+def test_a_backbone_learns_at_its_share_of_the_rate():
+    model = tiny_model(tiny_data())
+    groups = make_optimizer(model, NOTHING, Settings(backbone_rate=0.1), 0.2).param_groups
+    rates = {id(p): (group["relative"], group["lr"]) for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert rates[id(parameter)] == pytest.approx((0.1, 0.02) if name.startswith("body.") else (1, 0.2)), name
+
+
 def changed_by_a_step(stage: Stage) -> set[str]:
     model = tiny_model(tiny_data())
     freeze(model, stage)
