@@ -52,15 +52,6 @@ COARSE_TYPES = {
     5: ("everyday", "athletic", "formal", "bohemian"),
 }  # some have no image: abstract chevron print, chiffon, a-line, bohemian
 COARSE_TYPE = dict(sorted((name, kind) for kind, names in COARSE_TYPES.items() for name in names))
-FINE_NAMES = (
-    "floral graphic striped embroidered pleated solid lattice long_sleeve short_sleeve sleeveless maxi_length "
-    "mini_length no_dress crew_neckline v_neckline square_neckline no_neckline denim chiffon cotton leather faux knit "
-    "tight loose conventional"
-).split()
-FINE = {
-    "checked": "lattice", "short-sleeve": "short_sleeve", "long-sleeve": "long_sleeve", "crew-neck": "crew_neckline",
-    "v-neck": "v_neckline",
-}  # other words are called as they are # fmt: skip
 POSES = ("front", "side", "back", "full", "additional", "flat")
 UNKNOWN = 0.01  # of the coarse attributes' values
 
@@ -83,23 +74,6 @@ def write_coarse(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
         write_list(folder / f"Anno_coarse/{name}.txt", header, zip(table["path"], *columns, strict=True), 71)
     parts = zip(table["path"], table["split"], strict=True)
     write_list(folder / "Eval/list_eval_partition.txt", "image_name evaluation_status", parts, 71)
-    return folder
-
-
-def write_fine(catalogue: Catalogue, root: str | Path, seed: int = 0) -> Path:
-    """The fine benchmark below ``root``: ``Anno_fine/`` and ``Img/img/``; returns the folder to open. The images are
-    those of ``write_coarse``, and both may lie in one folder."""
-    folder = Path(root) / "deepfashion-attributes"
-    table = _write_images(catalogue, folder / "Img", _by_title(_garments(catalogue)), seed)
-    write_categories(folder / "Anno_fine")
-    for part in ("train", "val", "test"):
-        rows = table[table["split"] == part]
-        found = [_fine_names(row) for row in rows.itertuples()]
-        labels = [" ".join("01"[name in names] for name in FINE_NAMES) + " " for names in found]
-        corners = [" ".join(row) for row in zip(*_padded_boxes(rows), strict=True)]
-        for kind, lines in (("", rows["path"]), ("_attr", labels), ("_cate", _numbers(rows)), ("_bbox", corners)):
-            text = "\n".join(map(str, lines)) + "\n"
-            (folder / f"Anno_fine/{part}{kind}.txt").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -166,17 +140,6 @@ def _numbers(table: pd.DataFrame) -> list[int]:
 def _words(row) -> list[str]:
     """The drawn garment's attributes without the names of their groups."""
     return [word.rpartition(":")[2] for word in row.attributes.split(";")]
-
-
-def _fine_names(row) -> set[str]:
-    """One name of each group that every garment has; the drawn catalogue does not know all of them."""
-    words = _words(row)
-    names = {FINE.get(word, word) for word in words} & set(FINE_NAMES)
-    length = "maxi_length" if "maxi" in words else "mini_length"
-    names.add(length if row.articleType == "Dresses" else "no_dress")
-    names |= set() if names & {"crew_neckline", "v_neckline"} else {"no_neckline"}
-    names |= set() if "denim" in names else {"cotton"}
-    return names | {"tight" if row.gender in ("Women", "Girls") else "conventional"}
 
 
 def _write_images(catalogue: Catalogue, folder: Path, table: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -1,18 +1,13 @@
-"""DeepFashion's attribute benchmark: a release written by hand, and one that the drawn catalogue writes."""
-
-import io
+"""DeepFashion's attribute benchmark: a release written by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from deepfashion_writers import CATEGORIES, GARMENTS, write_coarse, write_fine
 from fashionlib.data.catalogue import CatalogueError
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.deepfashion_attributes import open_attributes
 from releases import COARSE, FINE, IMAGES, changed, picture
-from study.drawn import open_drawn
 
 
 def test_the_coarse_annotation_is_read_as_it_stands(tree):
@@ -137,46 +132,3 @@ def test_fine_categories_have_names_where_a_list_of_them_is_found(tree):
 def test_fine_files_that_do_not_fit_together_are_told_with_file_and_line(tree, name, old, new, message):
     with pytest.raises(CatalogueError, match=f"Anno_fine/{name} {message}"):
         open_attributes(tree(changed(FINE, f"Anno_fine/{name}", old, new)), annotations="fine")
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    catalogue = open_drawn(items=50, size=(24, 32))
-    return catalogue, catalogue.table[catalogue.table["articleType"].isin(list(GARMENTS))]
-
-
-@pytest.fixture(scope="module")
-def written(drawn, tmp_path_factory):
-    root = tmp_path_factory.mktemp("deepfashion")
-    return root, [write(drawn[0], root) for write in (write_coarse, write_fine)]
-
-
-@pytest.mark.parametrize("annotations", ["coarse", "fine"])
-def test_the_drawn_tree_is_read_back(drawn, written, annotations):
-    catalogue, table = drawn
-    root, (folder, _) = written
-    read = open_catalogue("deepfashion-attributes", root, annotations=annotations)
-    if annotations == "fine":  # the rows of each part together
-        table = pd.concat([table[table["split"] == part] for part in ("train", "val", "test")])
-    assert read.table["split"].tolist() == table["split"].tolist()
-    assert read.table["category"].tolist() == [GARMENTS[kind][0] for kind in table["articleType"]]
-    said = read.table["attributes"].str.split(";").map(set).to_numpy()
-    words = table["attributes"].map(lambda text: {word.split(":")[-1] for word in text.split(";")})
-    for name in ("striped", "sleeveless"):
-        known = [f"?{name}" not in found for found in said]
-        assert sum(known) > 0.9 * len(known)
-        expected = np.array([name in found for found in words])
-        assert (np.array([name in found for found in said]) == expected)[known].all() and expected.any()
-    for row, original in enumerate(table.index):  # a cropped image is the drawing itself, JPEG apart
-        assert np.abs(read.read(row).astype(int) - catalogue.read(original)).mean() < 12
-    whole = open_attributes(folder, annotations=annotations, crop=False).read(0)
-    assert Image.open(io.BytesIO(whole)).size == (36, 48)
-
-
-def test_the_drawn_tree_has_the_real_categories_and_some_are_empty(written):
-    read = open_attributes(written[0])
-    assert read.tasks["category"].classes == CATEGORIES and len(CATEGORIES) == 50
-    assert not {"Cape", "Nightdress", "Shirtdress", "Sundress"} & set(read.table["category"])
-    numbers = read.tasks["category"].encode(read.table)
-    assert (np.array(CATEGORIES)[numbers] == read.table["category"]).all()
-    assert any(" " in name for name in read.tasks["attributes"].classes)

@@ -1,15 +1,13 @@
-"""DeepFashion's retrieval benchmark: a release written by hand, and one that the drawn catalogue writes."""
+"""DeepFashion's retrieval benchmark: a release written by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from deepfashion_writers import write_inshop
 from fashionlib.data.catalogue import CatalogueError
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.deepfashion_inshop import open_inshop
 from releases import INSHOP, SHOP, changed, picture
-from study.drawn import open_drawn
 
 IMAGES = [row[0] for row in SHOP]
 
@@ -68,13 +66,3 @@ def test_annotation_that_is_not_as_documented_is_told_with_file_and_line(tree, n
 def test_a_query_whose_match_has_no_image_is_counted(tree):
     catalogue = open_inshop(tree(INSHOP, [image for image in IMAGES if "80/01_2" not in image]))
     assert catalogue.facts["queries_without_match"] == 2 and len(catalogue.rejected) == 1
-
-
-def test_the_drawn_tree_is_read_back(tmp_path):
-    catalogue = open_drawn(items=30, size=(24, 32))
-    write_inshop(catalogue, tmp_path)
-    read = open_catalogue("deepfashion-inshop", tmp_path)
-    sides = read.table.groupby("item")["split"].agg(lambda parts: "".join(sorted(set(parts))))
-    assert set(sides) == {"train", "val", "galleryquery"} and read.facts["queries_without_match"] == 0
-    kinds = catalogue.table["articleType"]
-    assert (read.table["category"] == "Denim").sum() == (kinds == "Jeans").sum() > 0

@@ -1,4 +1,4 @@
-"""Fashion Product Images: both layouts, from files written here by hand, by the writer of drawn garments, and real."""
+"""Fashion Product Images: both layouts, from files written here by hand, and real."""
 
 import re
 import shutil
@@ -14,8 +14,6 @@ from fashionlib.data.decoding import BadImage
 from fashionlib.data.images import cache_images
 from fashionlib.sources import open_catalogue
 from fashionlib.sources.products import COLUMNS, SEVEN, TAXONOMY, product_lines, read_styles
-from products_writer import write_products
-from study.drawn import open_drawn
 
 HEADER = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
 ROWS = [  # as Kaggle writes them: no quotes, commas in a name, NA and empty text
@@ -193,18 +191,6 @@ def test_nothing_there_half_there_and_damaged_are_told_with_what_to_do(tmp_path,
     shutil.rmtree(root / "images")
     with pytest.raises(CatalogueError, match="none of its 8 rows has an image; 8 like row 2: no file of that name"):
         open_catalogue("products", root)
-
-
-@pytest.mark.parametrize("layout", ["huggingface", "kaggle"])
-def test_what_the_drawn_catalogue_writes_is_read_back(tmp_path, layout):
-    drawn = open_drawn(items=30, size=(24, 32), missing=0.1)
-    write_products(drawn, tmp_path / layout, layout)
-    read = open_catalogue("products", tmp_path / layout)
-    labels = [*SEVEN, "year"]
-    expected = drawn.table[labels].astype(object).where(drawn.table[labels].notna(), None).astype({"year": str})
-    assert read.table[labels].to_dict("list") == expected.to_dict("list")
-    assert read.table["productDisplayName"].str.contains(",").any()
-    assert len(cache_images(read, (24, 32), tmp_path / "cache").catalogue) == len(drawn)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import pytest
 
 from fashionlib.data.decoding import decode
 from fashionlib.sources import open_catalogue
-from products_writer import write_products
+from fashionlib.sources.products import FOLDER
 from sample.draw import LEAST, SAMPLE, choose, write_sample
-from study.drawn import open_drawn
 
 
 def test_whole_lines_and_every_article_type():
@@ -27,9 +26,11 @@ def test_whole_lines_and_every_article_type():
 
 
 def test_the_file_has_the_datasets_layout_and_bytes(tmp_path):
-    folder = write_products(open_drawn(items=40, size=(24, 32)), tmp_path / "data")
-    written = pq.read_table(write_sample(tmp_path / "data", tmp_path / "sample"))
-    source = pq.read_table(folder / "data")
+    (shard,) = (SAMPLE / FOLDER / "data").iterdir()
+    source = pq.read_table(shard)[:400]
+    (tmp_path / FOLDER / "data").mkdir(parents=True)
+    pq.write_table(source, tmp_path / FOLDER / "data" / shard.name)
+    written = pq.read_table(write_sample(tmp_path, tmp_path / "sample"))
     assert written.schema.equals(source.schema) and 100 < len(written) <= len(source)
     expected = {row["id"]: row for row in source.to_pylist()}
     assert all(row == expected[row["id"]] for row in written.to_pylist())
