@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -19,25 +17,6 @@ pytestmark = pytest.mark.browser
 SEARCH = REPOSITORY / "notebooks" / "09_catalogue_search.ipynb"
 READ = REPOSITORY / "results" / "products" / "notebooks" / "07_product_attributes.ipynb"
 PATIENCE = 300  # seconds; a machine may be busy
-
-SMALL = """import io
-import ipywidgets
-import numpy as np
-from IPython.display import display
-from PIL import Image
-
-button, output = ipywidgets.FileUpload(accept="image/*"), ipywidgets.Output()
-
-
-def show(change):
-    photo = Image.open(io.BytesIO(bytes(change["new"][0]["content"])))
-    with output:
-        print("most similar:", photo.size, np.asarray(photo).mean(axis=(0, 1)).round())
-        display(photo)
-
-
-button.observe(show, "value")
-display(button, output)"""
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +56,6 @@ def opened(session):
     yield open_notebook
     for page in pages:
         page.close()
-
-
-def small_notebook() -> dict:
-    cells = [nbformat.v4.new_markdown_cell("# A photo"), nbformat.v4.new_code_cell(SMALL)]
-    cells.append(nbformat.v4.new_code_cell("print('the last cell')"))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-
-
-def test_a_photo_goes_from_the_reader_to_the_kernel_and_back(opened, tmp_path):
-    notebook = opened("small.ipynb", small_notebook())
-    notebook.run_all()
-    Image.fromarray(np.full((80, 60, 3), (200, 30, 40), np.uint8)).save(tmp_path / "a photo.png")
-    notebook.upload(tmp_path / "a photo.png")
-    notebook.wait_for_output("most similar: (60, 80) [200.  30.  40.]")
-    notebook.page.locator(".widget-output img").wait_for()
-    assert "the last cell" in notebook.text() and notebook.figure_widths() == [60]
-    assert "Error displaying widget" not in notebook.text()
 
 
 def test_an_uploaded_photo_is_tagged_and_its_neighbours_are_shown(opened, tmp_path, screenshots):

@@ -28,18 +28,6 @@ def test_with_fewer_classes_than_k_all_count_but_the_unseen():
     assert in_top_k(probabilities, np.array([1, 0, -2]), 3).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize(
-    ("predicted", "truth", "expected"),
-    [
-        ([0, 0, 1], [0, 1, 1], 2 / 3),  # class 0: precision 1/2, recall 1; class 1: precision 1, recall 1/2
-        ([0, 0], [0, 2], 1 / 3),  # class 2 is never predicted
-    ],
-)
-def test_macro_f1_by_hand(predicted, truth, expected):
-    scores = classification_scores(np.zeros((len(truth), 3)), np.array(predicted), np.array(truth))
-    assert scores["macro_f1"] == pytest.approx(expected)
-
-
 def test_nothing_labelled_gives_nan_not_an_error():
     empty = classification_scores(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0, int))
     assert set(empty) == {"accuracy", "macro_f1", "top3_accuracy"} and all(np.isnan(v) for v in empty.values())
