@@ -24,7 +24,7 @@ TIMES = ["train_seconds", "images_per_second"]
 def child(*when_and_where):
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [sys.executable, str(CHILD), *map(str, when_and_where)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     return [int(line.split()[-1]) for line in lines if line.startswith("ended with")], lines
