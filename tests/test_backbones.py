@@ -8,7 +8,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from fashionlib.backbones import PACKAGED, DepthwiseConv2d, load_weights, make_backbone, read_state
+from fashionlib.backbones import PACKAGED, DepthwiseConv2d, make_backbone, read_state
 
 
 @pytest.mark.parametrize("name", list(PACKAGED))
@@ -163,15 +163,6 @@ def test_prefixes_that_are_a_network_s_own_stay(tmp_path):
         torch.save({before + name: tensor for name, tensor in state.items()}, tmp_path / "own.pth")
         assert read_state(tmp_path / "own.pth", state) == state
         assert sorted(read_state(tmp_path / "own.pth")) == ["conv.bias", "conv.weight"]
-
-
-def test_weights_of_this_librarys_own_model_leave_its_heads_behind(tmp_path):
-    body = make_backbone("resnet18")
-    state = {f"body.{k}": v for k, v in body.state_dict().items()} | {"heads.a.weight": torch.zeros(2, 512)}
-    torch.save({"format": "fashionlib model 2", "weights": state}, tmp_path / "model.pth")
-    other = make_backbone("resnet18")
-    load_weights(other, tmp_path / "model.pth")
-    assert all(torch.equal(a, b) for a, b in zip(body.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 def test_a_size_that_a_network_cannot_work_at_is_refused():

@@ -39,30 +39,12 @@ def all_of(*words):
     return "".join(f"(?=.*{re.escape(word)})" for word in words)
 
 
-def test_classes_are_those_of_training_in_order():
-    tasks = catalogue().tasks
-    assert tasks["colour"].classes == ("blue", "red")
-    assert tasks["words"].classes == ("old", "soft")
-
-
 def test_a_label_that_training_never_saw_and_a_missing_one_are_told_apart():
     shop = catalogue()
     assert shop.tasks["colour"].encode(shop.table).tolist() == [1, 0, 1, MISSING, UNSEEN, 1]
     row = shop.summary().set_index("label").loc["colour"]
     assert (row["classes"], row["labelled"], row["missing"], row["unseen"]) == (2, 5, 1, 1)
     assert row["largest_share"] == pytest.approx(3 / 5)
-
-
-def test_a_word_that_training_never_saw_is_left_out_and_no_word_differs_from_unknown_words():
-    shop = catalogue()
-    assert shop.tasks["words"].encode(shop.table).tolist() == [[1, 1], [0, 1], [0, 0], [MISSING] * 2, [0, 0], [0, 1]]
-
-
-def test_a_class_with_one_example_is_a_class():
-    shop = catalogue(colour=["red", "red", "red", "mauve", "red", "red"])
-    (task,) = shop.select("colour")
-    assert task.classes == ("mauve", "red")
-    assert task.encode(shop.table)[3] == 0
 
 
 def test_unseen_levels_of_a_hierarchy_are_marked_one_by_one():
@@ -77,11 +59,6 @@ def test_unseen_levels_of_a_hierarchy_are_marked_one_by_one():
 def test_a_missing_column_is_named_with_those_that_are_there(column):
     with pytest.raises(CatalogueError, match=all_of("shop", f"column '{column}' is missing", "colour")):
         Catalogue(table().drop(columns=column), [SingleLabel("size")], NoImages(), "shop")
-
-
-def test_every_level_of_a_hierarchy_must_be_a_column():
-    with pytest.raises(CatalogueError, match=all_of("column 'brand' is missing")):
-        catalogue([Hierarchy("kind", ("colour", "brand"))])
 
 
 @pytest.mark.parametrize(

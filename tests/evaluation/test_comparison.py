@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
 
 from fashionlib.evaluation.comparison import comparison_table, contrast, difference_table, holm
 from fashionlib.evaluation.outcomes import Outcome
@@ -137,16 +136,6 @@ def test_its_variance_is_that_of_independent_seeds_and_paired_images():
     within = np.var(np.mean([a.values["x"] - b.values["x"] for a, b in zip(*sides, strict=True)], axis=0)) / n
     expected = 2 * 1.96 * np.sqrt(between + within)
     assert np.ptp(interval(found)) == pytest.approx(expected, rel=0.15)
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.03, 0.06])
-def test_p_is_nearly_that_of_the_paired_z_test_with_one_seed(shift):
-    rng = np.random.default_rng(8)
-    one, two = rng.normal(shift, 1, 2000), rng.normal(0, 1, 2000)
-    found = contrast(*([Outcome({"x": v.mean()}, {"x": v}, np.arange(2000))] for v in (one, two)), "x", repeats=5000)
-    z = (one - two).mean() / ((one - two).std() / np.sqrt(2000))
-    assert found["p"] == pytest.approx(2 * norm.sf(abs(z)), abs=0.02)
-    assert (found["p"] < 0.05) == (found["ci_low"] > 0 or found["ci_high"] < 0)
 
 
 @pytest.mark.parametrize("margin", [0.01, 0.05])

@@ -132,12 +132,3 @@ def test_a_histogram_sees_colours_and_not_where_they_are():
     one, same, other = of_pixels(np.stack([picture, turned, blue]))
     assert one @ same == pytest.approx(1)
     assert one @ other == pytest.approx(24 / 36)  # the white they share (Bhattacharyya)
-
-
-def test_colours_find_drawn_garments_again(garments):
-    """The whole way on real pixels: query and gallery, histograms, ranking."""
-    rows, _, alone = query_and_gallery(garments.catalogue, "train")
-    items, colours = garments.catalogue.table["item"].to_numpy()[rows], colour_histograms(garments, rows)
-    scores = rank(colours, colours, items, items, alone=alone).scores()
-    assert scores["n_queries"] + scores["n_excluded"] == len(rows)
-    assert scores["recall_at_1"] > 5 / len(rows)

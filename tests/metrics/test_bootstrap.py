@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from fashionlib.metrics.attributes import average_precisions, mean_average_precision
+from fashionlib.metrics.attributes import mean_average_precision
 from fashionlib.metrics.bootstrap import (
     percentile_interval,
     resampled_maps,
@@ -69,16 +69,6 @@ def test_a_resampled_map_is_scikit_learns_of_weighted_images(answers, size):
                 each.append(average_precision_score(truth[rows, column], score, sample_weight=weight[rows]))
         expected.append(np.mean(each))
     np.testing.assert_allclose(resampled_maps(probabilities, truth, groups, 12, seed=5), expected, rtol=1e-5)
-
-
-def test_the_interval_of_a_map_is_that_of_a_plain_resampling(answers):
-    probabilities, truth = answers[0][:, :3], answers[1][:, :3]
-    rng, draws = np.random.default_rng(0), []
-    for _ in range(400):
-        rows = rng.integers(len(truth), size=len(truth))
-        draws.append(np.nanmean(average_precisions(probabilities[rows], truth[rows])))
-    found = resampled_maps(probabilities, truth, np.arange(200), 400)
-    np.testing.assert_allclose(percentile_interval(found), np.percentile(draws, [2.5, 97.5]), atol=0.015)
 
 
 def test_the_interval_holds_the_value_also_where_every_class_is_rare():

@@ -136,14 +136,6 @@ def test_groups_join_items_and_near_duplicates_through_others():
     assert pd.factorize(alone)[0].tolist() == [0, 1, 2, 0, 3, 4, 0, 2, 5]
 
 
-def test_near_duplicates_of_fewer_images_are_not_taken_for_those_of_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "perceptual_hashes", lambda data: np.zeros(len(data.position), np.uint64))
-    some, every = image_data(pictures(4), position=[1, 2, 3]), image_data(pictures(4))
-    some.folder = every.folder = tmp_path
-    for _ in range(2):  # sought, and found again
-        assert len(duplicate_pairs(some, difference=255)) == 2 and len(duplicate_pairs(every, difference=255)) == 3
-
-
 def test_near_duplicates_of_some_images_are_not_taken_for_those_of_as_many_others(tmp_path):
     pixels = pictures(6)
     pixels[1] = pixels[0]

@@ -3,10 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score
 
 from fashionlib.shop.suspects import find_suspects, found_planted, hide_labels, plant_errors
-from fashionlib.tasks import SingleLabel
 from shop.judged import NAN, judged, some
 from tiny import tiny_data, tiny_table
 
@@ -143,25 +141,3 @@ def test_planted_errors_among_the_first_suspects(ranking):
         found_planted(suspects.head(0), planted)
     none = found_planted(suspects, planted[planted["row"] == 30].assign(kind="any"))
     assert none["found"].eq(0).all() and none["average_precision"].eq(0).all() and none["corrected"].isna().all()
-
-
-def test_average_precision_is_that_of_scikit_learn():
-    rng = np.random.default_rng(2)
-    suspects = pd.DataFrame({"row": rng.permutation(200), "suggested": "a", "rank": np.arange(1, 201)})
-    planted = pd.DataFrame({"row": rng.choice(200, 20, replace=False), "true": "a", "kind": ["any", "sibling"] * 10})
-    found = found_planted(suspects, planted, times=(1,)).set_index("kind")
-    for kind in ("any", "sibling", "all"):
-        mine = planted if kind == "all" else planted[planted["kind"] == kind]
-        kept = suspects[~suspects["row"].isin(set(planted["row"]) - set(mine["row"]))]
-        expected = average_precision_score(kept["row"].isin(mine["row"]), -kept["rank"])
-        assert found.loc[kind, "average_precision"] == pytest.approx(expected)
-
-
-def test_a_network_that_knows_the_truth_finds_all_that_was_planted():
-    data = tiny_data(tiny_table(60, 20, 20), tasks=(SingleLabel("article"),))
-    changed, planted = plant_errors(data, "article", share=0.1, parent="sub")
-    truth, given = (one.catalogue.table["article"] for one in (data, changed))
-    classes = sorted(truth.dropna().unique())
-    found = judged(given, classes, [[0.7 if name == true else 0.1 for name in classes] for true in truth], "article")
-    scores = found_planted(find_suspects(found, "article"), planted, times=(1,))
-    assert scores[["precision", "recall", "corrected", "average_precision"]].eq(1).all(axis=None)

@@ -1,6 +1,4 @@
-"""Images cut to a box, compared with what Pillow cuts."""
-
-import io
+"""Images cut to a box."""
 
 import numpy as np
 import pytest
@@ -9,19 +7,7 @@ from PIL import Image
 from fashionlib.data.decoding import BadImage
 from fashionlib.data.images import cache_images
 from fashionlib.sources.crops import CroppedImages
-from fashionlib.sources.deepfashion_attributes import open_attributes
-from releases import COARSE, picture
-
-
-def test_images_are_cut_to_their_box_as_pillow_cuts(tree):
-    root = tree(COARSE)
-    cut, whole = open_attributes(root), open_attributes(root, crop=False)
-    assert whole.facts["crop"] is False
-    for row in range(6):
-        original = Image.open(io.BytesIO(whole.read(row)))
-        assert np.array_equal(np.asarray(original), picture(row))
-        expected = np.asarray(original.crop((row, 2, 20, min(30 + row, 40))))
-        assert cut.read(row).dtype == np.uint8 and np.array_equal(cut.read(row), expected)
+from releases import picture
 
 
 def test_a_box_is_clipped_to_the_picture_and_an_empty_one_is_named(photo_folder, encode, tmp_path):

@@ -209,15 +209,6 @@ def test_without_the_client_the_message_says_what_to_install(tmp_path, capsys, m
     assert "pip install fashionlib[products]" in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
-    def interrupted(root):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("fashionlib.sources.download.download_products", interrupted)
-    assert main(["download", "products", "--data", str(tmp_path)]) == 130
-    assert "interrupted" in capsys.readouterr().err
-
-
 def test_data_defaults_to_the_environment_variable(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("FASHION_DATA", str(tmp_path / "from-environment"))
     assert main(["download", "products"]) == 0

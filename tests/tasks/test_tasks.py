@@ -186,12 +186,6 @@ def test_embeddings_have_unit_length_and_the_triplet_loss_is_the_hand_computed_o
     assert task.loss(with_unknown, torch.tensor([0, 0, 1, 1, MISSING])).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_given_classes_keep_their_numbers_although_some_have_no_image():
-    train = pd.DataFrame({"colour": ["red", "red", None]})
-    assert COLOUR.learn(train).classes == ("blue", "green", "red")
-    assert COLOUR.learn(train).encode(train).tolist() == [2, 2, MISSING]
-
-
 def test_given_classes_are_spelled_as_cells_are():
     assert SingleLabel("size", classes=["37.0", " 38"]).encode(pd.DataFrame({"size": ["37", "38"]})).tolist() == [0, 1]
     sizes = MultiLabel("sizes", classes=["size:37.0", "size:38"])
