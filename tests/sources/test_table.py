@@ -155,6 +155,12 @@ def test_rows_without_a_usable_photo_are_listed_and_the_others_go_on(shop, tmp_p
     assert catalogue.rejected["reason"].tolist() == ["no split in column 'part'"]
 
 
+def test_a_row_without_a_split_does_not_take_its_photo_from_the_one_that_has_it(shop):
+    path = shop(["0.png,a,", "0.png,a,train"], "image,kind,split", files=["0.png"])
+    catalogue = open_catalogue(path, images="photos", labels="kind", split="split")
+    assert catalogue.table["image"].tolist() == ["0.png"] and catalogue.rejected["row"].tolist() == [2]
+
+
 def test_no_usable_row_is_an_error_that_counts_the_reasons_and_shows_the_first_of_each(shop):
     path = shop([",dress,,,1,train", "x.jpg,dress,,,1,train", "y.jpg,dress,,,1,train", "short"])
     message = "my.csv: none of its 4 rows can be used; 2 like row 3: no file 'x.jpg' in .*; 1 like row 2: names no"
