@@ -42,7 +42,7 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
 
     The split is 70/15/15, stratified by article type: ``"random"``, or ``"grouped"`` with every product line on one
     side (and near-duplicates, for which pixels are needed, with ``shop.duplicates.choose_split``). An attribute or a
-    brand needs ``minimum`` training images. Raises ``CatalogueError`` if nothing is found, and ``ValueError``."""
+    brand needs ``minimum`` training images. ``CatalogueError`` if nothing is found, ``ValueError`` for others."""
     if split not in ("random", "grouped"):
         raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     root = Path(root)

@@ -72,7 +72,7 @@ def provenance() -> str:
 
 
 def verdict(contrasts: pd.DataFrame, inference: pd.DataFrame, controls: pd.DataFrame) -> str:
-    """The answer of the study, from notebook 06: planned contrasts, single-task networks on other batches, speeds."""
+    """The answer of the study, from notebook 06, in lines: the planned contrasts, the speed, each kind of control."""
     rows = contrasts[contrasts["contrast"].str.startswith("H1")]
     rows = rows.assign(**100 * rows[["difference", "ci_low", "ci_high", "margin"]])
     rows = rows.replace({"verdict": VERDICTS, "metric": NAMES, "task": NAMES})

@@ -36,7 +36,7 @@ def throughput(
 
     - ``bare_step``: all that learns, on a batch in memory, in the arithmetic that ``fit`` takes.
     - ``fit``: the second epoch of ``fit``, with loading, augmentation and weight average. Ratio to ``bare_step``.
-    - ``plain_recipe``: what most repositories do: Pillow and albumentations, image by image, in a DataLoader with two
+    - ``plain_recipe``: the usual way: Pillow and albumentations, image by image, in a DataLoader with two
       workers, from JPEG bytes in memory, the step in float32 and the usual layout. Ratio to ``bare_step``.
     - ``bare_forward`` and ``evaluate``: the network alone, and the library's prediction. Ratio to ``bare_forward``."""
     size, rows = settings.batch_size, data.catalogue.rows("train")
