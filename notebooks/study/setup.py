@@ -76,14 +76,15 @@ class Study:
         """The images whose items are looked for: those of ``item_source``, or ``data``."""
         return self.open(*self.item_source).only("item") if self.item_source else self.data
 
-    def open(self, source=None, options=None, split=None) -> ImageData:
-        """Another catalogue, or the same one under another split; else as in ``setup`` (options with their source)."""
+    def open(self, source=None, options=None, split=None, image_size=None) -> ImageData:
+        """Another catalogue, or the same one in another split or size; else as in ``setup`` (options with source)."""
         if source in (None, self.source):
             source, options = self.source, self.options if options is None else options
         split, options, folder = split or self.split, options or {}, self.results.folder / "runs" / "cache"
-        key = json.dumps([str(source), plain(options), split])
+        size = tuple(image_size or self.image_size)
+        key = json.dumps([str(source), plain(options), split, size])
         if key not in self._opened:
-            data = cache_images(_catalogue(source, self.data_root, options), self.image_size, folder)
+            data = cache_images(_catalogue(source, self.data_root, options), size, folder)
             stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
             data = choose_split(data, split, stratum, GROUPED_SEED)
             self._opened[key] = with_less_training(data, self.training_share)
