@@ -5,7 +5,6 @@ backdrop, usage the trimmings, brand the label sewn on, an attribute the cloth's
 import hashlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import lru_cache
 from math import cos, pi, sin
 
 import numpy as np
@@ -100,7 +99,6 @@ def open_drawn(items: int = 600, views: int = 4, seed: int = 42, size=(60, 80), 
     )
 
 
-@lru_cache(maxsize=64)  # the views of a product are usually read one after the other
 def product(seed: int, item: int) -> dict[str, str]:
     """The labels of one product; the same arguments give the same."""
     rng = np.random.default_rng((seed, item))

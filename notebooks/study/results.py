@@ -115,9 +115,8 @@ class Results:
     def read_table(self, name: str) -> pd.DataFrame:
         """A table of any notebook, by its full name (``"07_accuracy"``). Only an empty field is a missing value: a
         class may be called "NA". Raises ``FileNotFoundError`` saying which notebook writes it."""
-        path = self.folder / "tables" / f"{name}.csv"
+        path, run = self.folder / "tables" / f"{name}.csv", f"./run_all.sh {self.profile} --only {name.split('_')[0]}"
         if not path.is_file():
-            run = f"./run_all.sh {self.profile} --only {name.split('_')[0]}"
             raise FileNotFoundError(f"there is no {path}: run its notebook first ({run})")
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
 

@@ -80,11 +80,10 @@ class Study:
         """Another catalogue, or the same one in another split or size; else as in ``setup`` (options with source)."""
         if source in (None, self.source):
             source, options = self.source, self.options if options is None else options
-        split, options, folder = split or self.split, options or {}, self.results.folder / "runs" / "cache"
-        size = tuple(image_size or self.image_size)
+        split, options, size = split or self.split, options or {}, tuple(image_size or self.image_size)
         key = json.dumps([str(source), plain(options), split, size])
         if key not in self._opened:
-            data = cache_images(_catalogue(source, self.data_root, options), size, folder)
+            data = cache_images(_catalogue(source, self.data_root, options), size, self.results.folder / "runs/cache")
             stratum = "category" if "category" in data.catalogue.table else next(iter(data.catalogue.tasks))
             data = choose_split(data, split, stratum, GROUPED_SEED)
             self._opened[key] = with_less_training(data, self.training_share)

@@ -29,10 +29,11 @@ def test_the_answer_names_each_kind_of_control_once_with_its_differences():
     speeds = pd.DataFrame({"what": ["one network", "three networks"], "images_per_second": [90.0, 30.0]})
     against = ["category, shuffled images", "labels alone", "retrieval, pairs alone", FEATURES]
     tasks, metrics = ["category", "category", "item", "item"], ["accuracy", "accuracy", "recall_at_1", "recall_at_1"]
-    gaps = pd.DataFrame({"configuration": "joint", "against": against, "task": tasks, "metric": metrics})
+    gaps = pd.DataFrame({"configuration": "joint", "against": against, "task": tasks, "metric": metrics, "n_seeds": 5})
     gaps["difference"] = [-0.01, -0.02, -0.03, 0.04]
     gaps = gaps.assign(ci_low=gaps["difference"] - 0.001, ci_high=gaps["difference"] + 0.001)
-    planned, speed, own, labels, features = verdict(pd.DataFrame([row]), speeds, gaps).split("\n")
-    assert "-2.5" in planned and "3.0" in speed
+    first, planned, own, labels, features = verdict(pd.DataFrame([row]), speeds, gaps).split("\n")
+    assert all(text in first for text in ("3.0 times", "inferior in category", "-2.5", "-1.0, -3.0"))
+    assert "-2.5 (-3.2 to -1.8; margin 1)" in planned and "seeds: 5" in own and "seeds" not in features
     assert [text in own for text in ("-1.0", "-3.0", "-2.0", "+4.0")] == [True, True, False, False]
     assert "-2.0" in labels and "+4.0" in features and FEATURES in features

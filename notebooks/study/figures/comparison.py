@@ -17,7 +17,7 @@ LOOKS = {"higher": (BLUE, ">"), "not inferior": (BLUE, "s"), "lower": (VERMILION
 VERDICTS = {name: {"color": colour, "marker": mark, "markersize": 5} for name, (colour, mark) in LOOKS.items()}
 NEITHER = {"color": GREY, "marker": "o", "markersize": 5, "markerfacecolor": "white"}
 OURS = {"color": VERMILION, "marker": "D", "linestyle": "none", "markersize": 5.5}
-MARGIN = {"color": VERMILION, "linestyle": ":", "linewidth": 1.2}
+MARGIN = {"color": BLACK, "linestyle": ":", "linewidth": 1.2}
 PUBLISHED = {"color": BLUE, "marker": "o", "linestyle": "none", "markersize": 4.5}
 
 
