@@ -35,16 +35,16 @@ def make_backbone(
     Raises ``ValueError`` for a name or option that timm does not know, a size or weights that do not fit."""
     import timm  # half of what importing this library would take, and not all of it makes networks
 
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
+    if not (isinstance(name, str) and timm.is_model(name)):
+        near = difflib.get_close_matches(str(name), timm.list_models(), n=3, cutoff=0.4)
         raise ValueError(f"backbone {name!r} is not a network of timm; near it are {', '.join(near) or 'none'}")
     options = {"drop_path_rate": drop_path} if drop_path else {}
     if timm.get_pretrained_cfg_value(name, "fixed_input_size"):
         options["img_size"] = (size[1], size[0])
     try:
         body = timm.create_model(name, num_classes=0, **options)
-    except (TypeError, AssertionError) as error:
-        raise ValueError(f"backbone {name!r} does not take {', '.join(options)} ({error})") from None
+    except (TypeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"backbone {name!r} cannot be made{f' with {options}' * bool(options)} ({error})") from None
     patch = np.broadcast_to(getattr(getattr(body, "patch_embed", None), "patch_size", 1), 2)
     if "img_size" in options and (size[::-1] % patch).any():
         raise ValueError(f"backbone {name!r} would not see all of {size}: its patches are {patch[1]} x {patch[0]}")

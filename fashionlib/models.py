@@ -129,17 +129,15 @@ class MultitaskModel(nn.Module):
 
     def settle(self) -> None:
         """Choose the arithmetic in which it predicts fastest, unless it has one: measured once for each kind of network
-        in a process, on a batch of black images."""
+        in a process, on a batch of black images, in evaluation mode."""
         if self.arithmetic is not None:
             return
         device = self.mean.device
         kind = json.dumps([self.config, str(device), torch.get_num_threads()])
         if kind not in MEASURED:
             black = torch.zeros((16, self.size[1], self.size[0], 3), dtype=torch.uint8, device=device)
-            mode = self.training
             with torch.no_grad():
                 MEASURED[kind], _ = fastest(lambda a: self.compute_in(a).eval()(black), candidates(device))
-            self.train(mode)
         self.compute_in(MEASURED[kind])
 
     def description(self) -> dict:

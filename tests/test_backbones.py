@@ -140,8 +140,12 @@ def test_drop_path_and_normalisation_are_the_networks_own():
     assert make_backbone("resnet18").default_cfg["mean"] == (0.485, 0.456, 0.406)
     rates = [m.drop_prob for m in make_backbone("resnet18", drop_path=0.2).modules() if hasattr(m, "drop_prob")]
     assert max(rates) == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="does not take drop_path_rate"):
+    with pytest.raises(ValueError, match="cannot be made with .*drop_path_rate"):
         make_backbone("vgg11", drop_path=0.2)
+    with pytest.raises(ValueError, match="cannot be made .*in1K"):
+        make_backbone("resnet18.a1_in1K")
+    with pytest.raises(ValueError, match="3 is not a network of timm"):
+        make_backbone(3)
 
 
 def test_a_transformer_takes_the_size_it_is_given():

@@ -165,7 +165,7 @@ def _decode(catalogue: Catalogue, rows: Sequence[int], pixels: np.ndarray, max_p
         name = printable(catalogue.table.at[row, "image"])
         try:
             data = catalogue.read(row)
-            image = decode(data, name, max_pixels) if isinstance(data, bytes) else Image.fromarray(data).convert("RGB")
+            image = decode(data if isinstance(data, bytes) else Image.fromarray(data), name, max_pixels)
             pixels[row] = fit_to(image, pixels.shape[2:0:-1])
         except BadImage as error:
             bad[row] = str(error)

@@ -75,9 +75,8 @@ def exact_match(predictions: Predictions, labels: Sequence[str]) -> Outcome:
     single = predictions.labels()
     if many := [name for name in labels if predictions.classes(name) and name not in single]:
         raise ValueError(f"an image may have several classes of {many[0]!r}; of one class are {', '.join(single)}")
-    found = [single[name] for name in labels]
-    complete = np.all([target != MISSING for _, target in found], axis=0)
-    right = np.all([predicted.index == target for predicted, target in found], axis=0)
+    complete = np.all([single[name][1] != MISSING for name in labels], axis=0)
+    right = np.all([predicted.index == target for predicted, target in map(single.get, labels)], axis=0)
     return _of_means({"exact_match": right[complete]}, _groups(predictions)[complete])
 
 

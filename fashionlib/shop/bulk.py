@@ -134,7 +134,7 @@ def _locked(job: Job, shards: list[Shard]) -> Iterator[None]:
 
 def _tidy(job: Job) -> None:
     """Remove the folder of a job with what jobs write into it; what others have put there stays."""
-    for pattern in ("*.tags.parquet", "*.embeddings.parquet", ".*.part", "*.json", "*.lock", "lock"):
+    for pattern in ("*.tags.parquet", "*.embeddings.parquet", ".*.part", f"{'[0-9a-f]' * 24}.json", "*.lock", "lock"):
         for path in job.folder.glob(pattern):
             path.unlink(missing_ok=True)
     with suppress(OSError):

@@ -66,8 +66,8 @@ def _tag(options: argparse.Namespace) -> None:
     from .report import check_report, write_report
 
     if options.report:
-        others = [path.absolute() for path in (options.out, options.embeddings, options.model) if path]
-        if options.report.absolute() in others:
+        others = [os.path.realpath(path) for path in (options.out, options.embeddings, options.model) if path]
+        if os.path.realpath(options.report) in others:
             raise ValueError(f"--report {options.report} is the file of tags, embeddings or the model; name another")
         check_report(options.report, options.overwrite)
     given = {name: getattr(options, name) for name in BulkOptions.__dataclass_fields__}

@@ -24,7 +24,7 @@ class MilvusIndex(Index):
         pymilvus, shown = load("pymilvus"), re.sub(r"//[^/@]*@", "//", where)  # no password in messages
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised
         try:
-            self._client = _client(where, token)
+            self._client = pymilvus.MilvusClient(where, token=token, timeout=5.0)
         except pymilvus.MilvusException as error:
             raise ConnectionError(f"no Milvus at {shown} ({error.message}); check address, token, server") from None
         if not self._client.has_collection(collection):
@@ -87,11 +87,6 @@ def literal(values: Sequence[str]) -> str:
     """Text as a list in a filter of Milvus, which knows these escapes and no line break within quotes."""
     escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
     return "[" + ", ".join(f'"{value.translate(escapes)}"' for value in values) + "]"
-
-
-def _client(address: str, token: str):
-    """A place for a test to put a Milvus in a file."""
-    return load("pymilvus").MilvusClient(address, token=token, timeout=5.0)
 
 
 def _key(name: str) -> str:

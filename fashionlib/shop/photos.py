@@ -81,7 +81,8 @@ def read_photo(name: str, photo: Photo | BadImage, size: tuple[int, int]) -> np.
             photo = read_image(photo, name)
         elif hasattr(photo, "read"):
             photo = _read(photo, name)
-        return fit_to(Image.fromarray(photo) if isinstance(photo, np.ndarray) else decode(photo, name, size=size), size)
+        photo = Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo
+        return fit_to(decode(photo, name, size=size), size)
     except BadImage as error:
         return error
     except MemoryError:

@@ -38,9 +38,10 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
     for name in least[:most]:
         there = files.get(name, BadImage(f"{name}: no such photo in {photos}"))
         pixels, file, of = read_photo(name, there, THUMBNAIL), io.BytesIO(), rows[name]
+        why = ", ".join(of["error"].dropna())
         if not isinstance(pixels, BadImage):
             Image.fromarray(pixels).save(file, "JPEG", quality=80)
-        said = {"tags": of[of["task"].notna()].to_dict("records"), "error": ", ".join(of["error"].dropna())}
+        said = {"tags": of[of["task"].notna()].to_dict("records"), "error": why or str(pixels) * (not file.tell())}
         cards.append({"name": name, "thumbnail": base64.b64encode(file.getvalue()).decode(), **said})
     page = Environment(autoescape=True).from_string(Path(__file__).with_name("report.html").read_text("utf-8"))
     shown = {"photos": cards, "of": len(least), "labels": tags["task"].dropna().unique()}

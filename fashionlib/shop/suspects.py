@@ -55,7 +55,7 @@ def plant_errors(
     rng = np.random.default_rng(seed)
     left, total, parts = rng.permutation(labelled.index), round(share * len(labelled)), []
     for place, kind in enumerate(kind for kind in reversed(KINDS) if kind in kinds):  # the choosier kind goes first
-        n = total // len(kinds) + (place < total % len(kinds))
+        n = total // len(set(kinds)) + (place < total % len(set(kinds)))
         if kind == "confused":
             family, choices = column, {true: {true, wrong} for true, wrong in (confused or {}).items()}
         else:

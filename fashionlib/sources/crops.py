@@ -28,8 +28,6 @@ class CroppedImages:
 
     def read(self, location: str) -> np.ndarray:
         """Pixels in the box, uint8 (H, W, 3). Raises ``BadImage`` as ``decode``, and for a box outside the picture."""
-        if location not in self.boxes:
-            raise BadImage(f"{location}: no box is known")
         box, content = self.boxes[location], self.images.read(location)
         image = decode(content, location) if isinstance(content, bytes) else Image.fromarray(content)
         left, top, right, bottom = (int(v) for v in np.clip(box, 0, [image.width, image.height] * 2))

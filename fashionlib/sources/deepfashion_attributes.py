@@ -1,7 +1,6 @@
 """DeepFashion's category and attribute prediction benchmark (Liu, Luo, Qiu, Wang, Tang, CVPR 2016), coarse and fine
 annotation, as the official releases are unpacked. Its images may not be passed on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,7 @@ def read_coarse(folder: Path, crop: bool) -> tuple[pd.DataFrame, list[Task], np.
     if crop:
         rows = read_list(find_file(anno, "list_bbox.txt"), f"image_name {BOX}")
         boxes = rows.integers(1)[rows.order(split)]
-    return table, _tasks(categories, names, groups), boxes
+    return table, [SingleLabel("category", categories), MultiLabel("attributes", names, groups)], boxes
 
 
 def read_fine(folder: Path, crop: bool) -> tuple[pd.DataFrame, list[Task], np.ndarray | None]:
@@ -100,11 +99,8 @@ def read_fine(folder: Path, crop: bool) -> tuple[pd.DataFrame, list[Task], np.nd
         place = f"{before['source']} line {before['row']}"
         raise CatalogueError(f"{row['source']} line {row['row']}: the image {row['image']} is already in {place}")
     groups = tuple(group for group, members in FINE.items() for _ in members)
-    return table, _tasks(categories, names, groups), np.concatenate(boxes) if crop else None
-
-
-def _tasks(categories: Sequence[str], names: Sequence[str], groups: Sequence[str]) -> list[Task]:
-    return [SingleLabel("category", categories), MultiLabel("attributes", names, groups)]
+    tasks = [SingleLabel("category", categories), MultiLabel("attributes", names, groups)]
+    return table, tasks, np.concatenate(boxes) if crop else None
 
 
 def _rows(file: ListFile, split: str | list[str]) -> pd.DataFrame:

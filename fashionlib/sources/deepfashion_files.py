@@ -23,8 +23,6 @@ class DeepFashionImages(FolderImages):
 
     def read(self, location: str) -> bytes:
         """The bytes of the image that a list file names."""
-        if not location.startswith(IMAGE_FOLDER):
-            raise BadImage(f"{location}: the path does not begin with {IMAGE_FOLDER!r}")
         return super().read(location.removeprefix(IMAGE_FOLDER))
 
 
@@ -55,7 +53,9 @@ def present_images(
     the annotation's first-level folders. Raises ``CatalogueError`` if no image is there at all, or if one is there
     under a name in other letter case, which would be found on some computers and not on others."""
     top = set(table["image"].str.split("/", n=2).str[1].str.casefold())
-    candidates = sorted(_image_folders(folder), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
+    img = "[iI][mM][gG]"
+    named = (entry for pattern in (img, f"{img}/{img}") for entry in sorted(folder.glob(pattern)))
+    candidates = sorted(filter(Path.is_dir, named), key=lambda f: -len(top & {n.casefold() for n in os.listdir(f)}))
     found = dict(all_files(candidates[0])) if candidates else {}
     there = {f"{IMAGE_FOLDER}{path}" for path in found}
     odd = next((f" ({why})" for why in found.values() if isinstance(why, BadImage)), "")  # such as a link to a folder
@@ -73,12 +73,3 @@ def present_images(
     rejected = gone.assign(reason=f"no such file in {candidates[0]}{odd}")[list(REJECTED)]
     table, images = table[here].drop(columns=["source", "row"]), DeepFashionImages(candidates[0])
     return images if boxes is None else CroppedImages(images, table["image"], boxes[here]), table, rejected
-
-
-def _image_folders(folder: Path) -> list[Path]:
-    """The folders called img, in any letter case, in the dataset's folder and in such a folder."""
-
-    def within(place: Path) -> list[Path]:
-        return [entry for entry in sorted(place.iterdir()) if entry.name.casefold() == "img" and entry.is_dir()]
-
-    return [*within(folder), *(inner for outer in within(folder) for inner in within(outer))]

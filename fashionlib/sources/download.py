@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
 
 from ..machine.files import file_sha256
@@ -22,9 +23,9 @@ def download_products(root: str | Path) -> list[Path]:
     """Fetch the two parquet files into ``root/fashion-product-images-small/data``, with a progress bar; returns both.
 
     A file that is there is kept if its SHA-256 is the one that the hub states for the pinned revision, or, where the
-    hub cannot be asked, with a warning if it is whole; another is moved aside, to ``.other``. A file gets its name only
-    when it is complete. A download that was killed begins that file anew, and its remains are removed; of two calls at
-    once the second waits. Raises ``DownloadError``."""
+    hub cannot be asked, with a warning if it is whole; another is moved aside, to ``.<hash>.other``. A file gets its
+    name only when it is complete. A download that was killed begins that file anew, and its remains are removed; of two
+    calls at once the second waits. Raises ``DownloadError``."""
     from filelock import FileLock
 
     folder = Path(root) / FOLDER
@@ -46,11 +47,11 @@ def download_clothing(root: str | Path) -> list[Path]:
     folder = Path(root) / CLOTHING.split("/")[1]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as place:
-            if not folder.exists():
+        if not folder.exists():  # which may be on a read-only disk
+            with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as place:
                 download_and_extract_archive(ARCHIVE, place, filename="archive.zip", remove_finished=True)
                 next(Path(place).iterdir()).rename(folder)
-    except (OSError, RuntimeError, StopIteration, zipfile.BadZipFile) as error:
+    except (OSError, HTTPException, RuntimeError, StopIteration, zipfile.BadZipFile) as error:
         raise DownloadError(f"could not fetch {ARCHIVE} ({error}); unpack it by hand to {folder}") from error
     return [folder / split for split in ("train", "validation", "test")]
 
@@ -62,10 +63,10 @@ def _fetched(folder: Path, name: str) -> Path:
 
         url = hf_hub_url(REPOSITORY, name, repo_type="dataset", revision=REVISION)
         stated = get_hf_file_metadata(url).etag  # of a file of this size the hub's ETag is its SHA-256
-        if file.exists() and file_sha256(file) == stated:
-            return file
         if file.exists():
-            aside = file.with_name(f"{file.name}.other")
+            if (found := file_sha256(file)) == stated:
+                return file
+            aside = file.with_name(f"{file.name}.{found[:8]}.other")
             warnings.warn(f"{file} is not the hub's file; it is kept as {aside.name}", stacklevel=4)
             file.replace(aside)
         hf_hub_download(REPOSITORY, name, repo_type="dataset", revision=REVISION, local_dir=folder)

@@ -19,20 +19,22 @@ def open_folder(path: str | Path, *, seed: int = 42) -> Catalogue:
     matter. Without splits, photos are split 70/15/15 within each class.
 
     Rejected is a file, hidden ones apart, that is in no class, not JPEG, PNG or WebP by its name, whose name is not
-    UTF-8, or that leads out of the folder, and a folder that cannot be searched. Raises ``CatalogueError`` if no photo
-    is left, or where only some of the folders at the top are splits."""
-    root, rows, rejected = Path(path).resolve(), [], []
+    UTF-8, or that leads out of the folder or to a file that is there already, and a folder that cannot be searched.
+    Raises ``CatalogueError`` if no photo is left, or where only some of the folders at the top are splits."""
+    root, rows, rejected, seen = Path(path).resolve(), [], [], {}
     splits = _splits(root)
     for name, file in all_files(root):
         *folders, photo = name.split("/")
         if not isinstance(file, Path):
             reason = str(file).removeprefix(f"{name}: ")
         elif file.relative_to(root).as_posix() != name:
-            reason = "a name that is not UTF-8; rename it"
+            reason = "a name that is not UTF-8, or holds control characters; rename it"
         elif len(folders) < 1 + bool(splits):
             reason = "lies in no folder that names a class"
         elif not photo.lower().endswith(SUFFIXES):
             reason = f"not {', '.join(SUFFIXES)} by its name"
+        elif (before := seen.setdefault(file.resolve(), name)) != name:
+            reason = f"the same file as {before!r}, through a link"
         elif not (reason := fault(root, name, name)):
             rows.append((name, folders[bool(splits)], splits.get(folders[0])))
             continue

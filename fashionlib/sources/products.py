@@ -12,6 +12,7 @@ Which ``"NA"`` is a class? None of them; counted in Kaggle's raw table:
 
 import re
 from pathlib import Path
+from threading import Lock
 
 import pandas as pd
 
@@ -33,6 +34,7 @@ REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
 SHARDS = ("data/train-00000-of-00002-6cff4c59f91661c3.parquet", "data/train-00001-of-00002-bb459e5ac5f01e71.parquet")
 MINIMUM = 30  # training images of an attribute or brand; some six in the test
 WORD_MINIMUM = 20  # of a word of productDisplayName
+LOCK = Lock()  # one thread reads a column, the others wait for it
 GAP = 50  # between the ids of neighbours in a product line
 
 
@@ -100,13 +102,18 @@ class ParquetImages:
         return " ".join(map(file_sha256, self.files.values()))
 
     def read(self, location: str) -> bytes:
-        """The bytes of the image in a row of a parquet file, ``file#row``."""
+        """The bytes of the image in a file's row, ``file#row``. Raises ``CatalogueError`` if the file is damaged."""
+        import pyarrow
         import pyarrow.parquet as pq
 
         name, row = location.rsplit("#", 1)
-        if name not in self._columns:
-            struct = pq.read_table(self.files[name], columns=["image"])["image"].combine_chunks()
-            self._columns[name] = struct.field("bytes") if hasattr(struct, "field") else struct
+        with LOCK:  # many threads decode
+            if name not in self._columns:
+                try:
+                    struct = pq.read_table(self.files[name], columns=["image"])["image"].combine_chunks()
+                except (OSError, pyarrow.ArrowException) as error:
+                    raise CatalogueError(f"{self.files[name]}: not a whole parquet file ({error})") from None
+                self._columns[name] = struct.field("bytes") if hasattr(struct, "field") else struct
         data = self._columns[name][int(row)].as_py()
         if data is None:
             raise BadImage(f"{location}: the row has no image")

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import unicodedata
+import warnings
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -138,6 +139,8 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list, dict]:
         raise CatalogueError(f"{path}: {found}; a CSV has commas (not ';') between columns: an image, labels")
     good = {row: fields for row, fields in rows.items() if len(fields) == n}
     bad = [(str(path), row, None, f"has {len(rows[row])} fields instead of {n}") for row in rows if row not in good]
+    if tall := [row for row, fields in good.items() if any("\n" in field.strip() for field in fields)]:
+        warnings.warn(f"{path}: {len(tall):,} rows, first {tall[0]}, span several lines: a lone quote?", stacklevel=4)
     return pd.DataFrame.from_dict(good, orient="index", columns=header, dtype=object), bad, {}
 
 
@@ -178,6 +181,8 @@ def _check_columns(path: Path, table: pd.DataFrame, named: dict, nested: dict) -
         raise CatalogueError(f"{path}: nothing to learn; name at least one of category=, attributes=, item=, labels=")
     if (twice := table.columns[table.columns.duplicated()]).any():
         raise CatalogueError(f"{path}: two columns are called {twice[0]!r}; rename one")
+    if wrong := [n for n in ("image", "category", "item", "split") if not isinstance(named[n] or "", str)]:
+        raise CatalogueError(f"{path}: {wrong[0]}= names one column, and {named[wrong[0]]!r} is no name")
     for target, names in named.items():
         for column in [names] if isinstance(names, str) else names or ():
             if column == "item" and target not in ("item", "image"):

@@ -25,8 +25,7 @@ def save_model(
         raise ValueError(f"{path}: weights are not finite{' in half precision' * half}, the first in {bad[0]}")
     plain = {"model": model.description(), "temperatures": model.temperatures}
     plain |= {"settings": settings or {}, "facts": facts or {}}
-    content = {"format": FORMAT, "weights": weights}
-    content |= {name: json.dumps(values) for name, values in plain.items()}
+    content = {"format": FORMAT, "weights": weights} | {name: json.dumps(values) for name, values in plain.items()}
     write_atomically(path, lambda file: torch.save(content, file))
     return path
 

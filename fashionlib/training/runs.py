@@ -133,8 +133,7 @@ class RunFolder:
             with FileLock(f"{self.path}.lock", blocking=False):
                 yield
         except Timeout:
-            why = "another process is training in this folder; wait for it, or give another run_dir"
-            raise RuntimeError(f"{self.path}: {why}") from None
+            raise RuntimeError(f"{self.path}: another process is training here; wait, or give another folder") from None
 
     def start(self) -> None:
         """Begin the run, or go on with it; a different one that is there is moved aside, and the reason printed."""

@@ -84,7 +84,7 @@ def test_a_killed_process_ends_the_job_and_the_next_launch_goes_on(shared, tmp_p
 def test_a_folder_in_which_another_job_trains_ends_this_one(tmp_path):
     with FileLock(tmp_path / "run.lock"):
         done = launch(tmp_path)  # the second process does not wait for the first for ever
-    assert done.returncode != 0 and "run: another process is training in this folder" in done.stderr
+    assert done.returncode != 0 and "run: another process is training here" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

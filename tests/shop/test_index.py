@@ -30,7 +30,8 @@ def where(request, tmp_path, monkeypatch):
         pymilvus = pytest.importorskip("pymilvus")
         pytest.importorskip("milvus_lite", reason="it stands in for a Milvus server")
         monkeypatch.setattr(index_milvus, "VALUES", 37 * 8)  # several requests
-        monkeypatch.setattr(index_milvus, "_client", lambda *_: pymilvus.MilvusClient(str(tmp_path / "milvus.db")))
+        client = pymilvus.MilvusClient
+        monkeypatch.setattr(pymilvus, "MilvusClient", lambda *_, **__: client(str(tmp_path / "milvus.db")))
         return "http://localhost:19530"
     pytest.importorskip("lancedb")
     if request.param == "folder in partitions":

@@ -112,7 +112,8 @@ def test_a_name_from_elsewhere_shows_no_picture(job, tmp_path, encode):
     names = ["red.png", os.path.relpath(tmp_path / "secret.png", job[1]), str(tmp_path / "secret.png")]
     tags = pd.DataFrame({"image": names, "task": "kind", "label": "a", "confidence": 0.5, "error": None})
     write_report(tags, job[1], tmp_path / "report.html")
-    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 1
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64") == 1 and page.count("no such photo in") == 2
 
 
 def test_another_file_is_not_overwritten(job, tmp_path):
@@ -123,7 +124,15 @@ def test_another_file_is_not_overwritten(job, tmp_path):
     with pytest.raises(BulkError, match="thesis.html is there already"):
         write_report(tags, photos, kept)
     assert kept.read_text() == "years of work"
-    asked = ["tag", str(model), str(photos), "--out", str(tmp_path / "tags.csv"), "--report", f"{tmp_path}/tags.csv"]
+    asked = [
+        "tag",
+        str(model),
+        str(photos),
+        "--out",
+        str(tmp_path / "tags.csv"),
+        "--report",
+        f"{tmp_path}/../{tmp_path.name}/tags.csv",
+    ]
     assert main([*asked, "--overwrite"]) == 1 and not (tmp_path / "tags.csv").exists()  # a page over its own tags
     asked = ["tag", str(model), str(photos), "--out", str(tmp_path / "tags.csv"), "--report"]
     for taken in (kept, tmp_path, model):  # before any photo is tagged

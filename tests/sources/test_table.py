@@ -251,6 +251,7 @@ def test_an_unknown_split_is_an_error(shop):
     (HEADER.replace("sku", "item"), {"item": None, "split": None}, "has a column 'item', .* itself; .* item='item'"),
     (HEADER, {"category": None, "item": None}, "nothing to learn; name at least one of category="),
     (HEADER.replace(",", ";"), {}, "one column, 'photo;type;.*commas .not ';'. between columns"),
+    (HEADER, {"category": True}, "category= names one column, and True is no name"),
     ("", {}, "empty; a CSV has commas"),
 ])  # fmt: skip
 def test_columns_that_do_not_fit(shop, header, change, message):
@@ -344,6 +345,9 @@ def test_two_stray_quotes_do_not_swallow_the_rows_between_them(shop):
     rows = [*ROWS[:2], 'c.jpg,"shirt,solid,,12,train', 'sub/d.png,shirt",,,,train', *ROWS[4:]]
     with pytest.raises(CatalogueError, match="row 4: column 'type' goes over several lines; a lone quote"):
         open_catalogue(shop(rows), **OPTIONS)
+    titled = [f"{row},{title}" for row, title in zip(ROWS, ["", "", "", '"one', 'two"', "", "", ""], strict=True)]
+    with pytest.warns(UserWarning, match="1 rows, first 5, span several lines: a lone quote"):  # of no named column
+        assert len(open_catalogue(shop(titled, f"{HEADER},title"), **OPTIONS)) == len(ROWS) - 1
 
 
 @pytest.mark.parametrize("name", ["?sleeve", "sleeve;cuff"])

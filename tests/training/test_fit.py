@@ -353,7 +353,7 @@ def test_a_lock_in_another_process_is_respected_and_a_finished_run_needs_none(fi
     )  # fmt: skip
     try:
         assert child.stdout.readline() == "locked\n"
-        with pytest.raises(RuntimeError, match="run: another process is training in this folder"):
+        with pytest.raises(RuntimeError, match="run: another process is training here"):
             fit(tiny_model(data), data, SETTINGS, tmp_path / "run")
         assert fit(tiny_model(data), data, SETTINGS, finished.run_dir).found
     finally:
