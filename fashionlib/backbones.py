@@ -39,9 +39,9 @@ def make_backbone(
         near = difflib.get_close_matches(str(name), timm.list_models(), n=3, cutoff=0.4)
         raise ValueError(f"backbone {name!r} is not a network of timm; near it are {', '.join(near) or 'none'}")
     options = {"drop_path_rate": drop_path} if drop_path else {}
-    if timm.get_pretrained_cfg_value(name, "fixed_input_size"):
-        options["img_size"] = (size[1], size[0])
     try:
+        if timm.get_pretrained_cfg_value(name, "fixed_input_size"):
+            options["img_size"] = (size[1], size[0])
         body = timm.create_model(name, num_classes=0, **options)
     except (TypeError, AssertionError, RuntimeError) as error:
         raise ValueError(f"backbone {name!r} cannot be made{f' with {options}' * bool(options)} ({error})") from None
