@@ -39,9 +39,11 @@ def write_report(tags: pd.DataFrame, photos: str | Path, path: str | Path, overw
         there = files.get(name, BadImage(f"{name}: no such photo in {photos}"))
         pixels, file, of = read_photo(name, there, THUMBNAIL), io.BytesIO(), rows[name]
         why = ", ".join(of["error"].dropna())
-        if not isinstance(pixels, BadImage):
+        if isinstance(pixels, BadImage):
+            why = why or str(pixels)
+        else:
             Image.fromarray(pixels).save(file, "JPEG", quality=80)
-        said = {"tags": of[of["task"].notna()].to_dict("records"), "error": why or str(pixels) * (not file.tell())}
+        said = {"tags": of[of["task"].notna()].to_dict("records"), "error": why}
         cards.append({"name": name, "thumbnail": base64.b64encode(file.getvalue()).decode(), **said})
     page = Environment(autoescape=True).from_string(Path(__file__).with_name("report.html").read_text("utf-8"))
     shown = {"photos": cards, "of": len(least), "labels": tags["task"].dropna().unique()}

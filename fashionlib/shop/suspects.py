@@ -54,8 +54,9 @@ def plant_errors(
         raise ValueError(f"{catalogue.name}: label {label!r} has {labelled.nunique()} class; no other can be planted")
     rng = np.random.default_rng(seed)
     left, total, parts = rng.permutation(labelled.index), round(share * len(labelled)), []
-    for place, kind in enumerate(kind for kind in reversed(KINDS) if kind in kinds):  # the choosier kind goes first
-        n = total // len(set(kinds)) + (place < total % len(set(kinds)))
+    kinds = [kind for kind in reversed(KINDS) if kind in kinds]  # the choosier kind goes first
+    for place, kind in enumerate(kinds):
+        n = total // len(kinds) + (place < total % len(kinds))
         if kind == "confused":
             family, choices = column, {true: {true, wrong} for true, wrong in (confused or {}).items()}
         else:

@@ -34,7 +34,7 @@ REVISION = "bd09c69e56fc0b1f279743fef89d735f3bdf8a42"
 SHARDS = ("data/train-00000-of-00002-6cff4c59f91661c3.parquet", "data/train-00001-of-00002-bb459e5ac5f01e71.parquet")
 MINIMUM = 30  # training images of an attribute or brand; some six in the test
 WORD_MINIMUM = 20  # of a word of productDisplayName
-LOCK = Lock()  # one thread reads a column, the others wait for it
+LOCK = Lock()  # many threads decode: one reads a column, the others wait for it
 GAP = 50  # between the ids of neighbours in a product line
 
 
@@ -44,7 +44,7 @@ def open_products(root: str | Path, *, split: str = "random", seed: int = 42, mi
 
     The split is 70/15/15, stratified by article type: ``"random"``, or ``"grouped"`` with every product line on one
     side (and near-duplicates, for which pixels are needed, with ``shop.duplicates.choose_split``). An attribute or a
-    brand needs ``minimum`` training images. ``CatalogueError`` if nothing is found, ``ValueError`` for others."""
+    brand needs ``minimum`` training images. ``CatalogueError`` if nothing is found; ``ValueError``: another split."""
     if split not in ("random", "grouped"):
         raise ValueError(f"split is {split!r}; there are 'random' and 'grouped'")
     root = Path(root)
@@ -107,7 +107,7 @@ class ParquetImages:
         import pyarrow.parquet as pq
 
         name, row = location.rsplit("#", 1)
-        with LOCK:  # many threads decode
+        with LOCK:
             if name not in self._columns:
                 try:
                     struct = pq.read_table(self.files[name], columns=["image"])["image"].combine_chunks()

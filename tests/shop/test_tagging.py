@@ -23,7 +23,7 @@ from fashionlib.evaluation.predict import predict
 from fashionlib.evaluation.retrieval import embed
 from fashionlib.models import MultitaskModel, weights_sha256
 from fashionlib.shop import photos as photos_module
-from fashionlib.shop.photos import decoded, named_photos
+from fashionlib.shop.photos import decoded, named_photos, read_photo
 from fashionlib.shop.tagging import EMBEDDINGS, TAGS, Rules, Tagger, tag_table
 from fashionlib.tasks import MultiLabel, SingleLabel
 from fashionlib.training.checkpoints import load_model, save_model
@@ -486,3 +486,8 @@ def test_model_pth_alone_is_enough_for_another_process(tmp_path, encode):
     expected = [sha256(path.read_bytes()).hexdigest()[:16], "a photo.png", here["label"]]
     *found, confidence, loaded = json.loads(done.stdout)
     assert found == expected and confidence == pytest.approx(here["confidence"], abs=1e-2) and loaded == []
+
+
+def test_pixels_in_memory_meet_the_checks_of_files():
+    found = read_photo("strip", np.zeros((1, 5000, 3), np.uint8), (60, 80))
+    assert isinstance(found, BadImage) and "5000 x 1 is too narrow" in str(found)
