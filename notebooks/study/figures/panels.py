@@ -87,6 +87,6 @@ def name_points(axes: Axes, names: Iterable[str], places: np.ndarray, points: np
     state = np.random.get_state()
     np.random.seed(0)  # adjust_text draws from the global generator; the same figure has the same bytes
     look = {"arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "in_layout": False}}
-    look |= {"expand": (1.2, 1.6), "force_text": (0.5, 1.0), "force_static": (0.05, 0.1), "max_move": 30}
+    look |= {"expand": (1.2, 1.6), "force_text": (0.5, 1.0), "force_static": (0.3, 0.6), "max_move": 30}
     adjust_text(texts, *np.asarray(points).T, ax=axes, iter_lim=150, **look)  # a time limit would not be repeatable
     np.random.set_state(state)
