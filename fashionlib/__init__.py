@@ -11,7 +11,7 @@ A complete study: ``my.csv`` has a row for each photo, ``image,type,pattern,slee
     data = cache_images(catalogue, size=(60, 80), folder="cache")
     tasks = data.catalogue.select("category", "attributes")
     model = MultitaskModel("tf_efficientnet_lite0", tasks, weights="pretrained", size=data.size)
-    settings = Settings(epochs=4, batch_size=64, optimizer="adamw", learning_rate=0.001)
+    settings = Settings(epochs=4, batch_size=64)
     run = fit(model, data, settings, run_dir="runs/mine")
     print(predict(run.model, data, "test").metrics())
     print(Tagger.load("runs/mine/model.pth").tag("new photos"))

@@ -59,6 +59,8 @@ class MultitaskModel(nn.Module):
         for task in tasks:
             if not task.name.isidentifier() or task.name in ("all", "heads"):
                 raise ValueError(f"task name {task.name!r}: use letters, digits and _, and neither 'all' nor 'heads'")
+        if empty := [label for task in tasks for label, classes in task.labels.items() if not classes]:
+            raise ValueError(f"{empty[0]!r} has no classes; take tasks from catalogue.select(), which learned theirs")
         owner: dict[str, str] = {}
         for name, label in [(task.name, label) for task in tasks if task.evaluated for label in task.labels]:
             if (other := owner.setdefault(label, name)) != name:

@@ -61,6 +61,7 @@ if __name__ == "__main__":
     folder, options, rank = Path(sys.argv[1]), sys.argv[2:], os.environ["RANK"]
     if "kill" in options and rank == "1":
         kill_in_step(int(options[options.index("kill") + 1]))
+    early = predict(tiny_model(data(), "words"), data(), "val").activations["words"]  # before anything is trained
     finished, made = run(folder / "run")
     seen = []
     finished.model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
@@ -77,6 +78,7 @@ if __name__ == "__main__":
         "images": mine,
         "rows": together.rows.tolist(),
         "equal": equal,
+        "early": len(early),
         "weights": weights,
     }
     if "more" in options:

@@ -75,6 +75,8 @@ def test_what_cannot_be_built_is_refused():
         MultitaskModel("resnet81", [COLOUR])
     with pytest.raises(ValueError, match="tasks of different names"):
         MultitaskModel("resnet_tiny", [])
+    with pytest.raises(ValueError, match="'colour' has no classes; take tasks from catalogue.select()"):
+        MultitaskModel("resnet_tiny", [SingleLabel("colour")], size=SIZE)
 
 
 def test_a_description_survives_json(images):

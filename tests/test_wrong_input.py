@@ -188,7 +188,7 @@ def test_a_model_file_that_describes_what_cannot_be_is_refused(data, tmp_path, f
 @pytest.mark.parametrize("train, size", [(32, 1), (1, 8)])
 def test_a_batch_of_one_image_and_batch_norm(tmp_path, train, size):
     one = tiny_data(tiny_table(train=train, val=8, test=8))
-    with pytest.raises(ValueError, match="batch_size .* training images"):
+    with pytest.raises(ValueError, match="batch_size .* images: a batch norm needs two"):
         fit(
             tiny_model(one, "item" if train > 1 else "gender"),
             one,

@@ -2,7 +2,8 @@
 
 The test images are resampled, the same ones for all that is compared, and crossed with them the seeds of each
 configuration (the pigeonhole bootstrap of Owen, 2007), n - 1 of n of them, with which the variance of their mean is not
-too small (Rao and Wu, 1988). With two or three seeds intervals are still too narrow; with one they leave seeds out."""
+too small (Rao and Wu, 1988). What image and seed share counts about three times, which makes intervals up to 1.7 times
+too wide; where seeds matter most, two or three of them leave them too narrow, and one leaves seeds out."""
 
 from collections.abc import Mapping, Sequence
 

@@ -7,7 +7,7 @@ import torch
 from accelerate.utils import gather_object
 
 from ..data.images import ImageData
-from ..machine.processes import process_count, process_number
+from ..machine.processes import process_count, process_number, start_accelerator
 from ..machine.progress import progress
 from ..models import MultitaskModel
 
@@ -26,17 +26,18 @@ def infer(
     if data.size != model.size:  # which would distort what was fitted with its shape kept
         raise ValueError(f"{data.catalogue.name}: images of {data.size} pixels; the model is one of {model.size}")
     rows = np.array_split(rows, process_count())[process_number()]
-    device = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}  # frozen batch norms are not as the others
     model.eval()
     model.settle()
     batches = []
-    with torch.inference_mode():
-        for start in progress(range(0, len(rows), BATCH), what=what, unit="batch"):
-            images = data.fetch(rows[start : start + BATCH]).to(device, non_blocking=True)
-            found = compute([images, images.flip(2)] if mirror else [images])
-            batches.append({name: output.float().cpu().numpy() for name, output in found.items()})
-    for module, training in modes.items():
-        module.training = training
-    batches = gather_object(batches) if process_count() > 1 else batches
+    try:
+        with torch.inference_mode():
+            for start in progress(range(0, len(rows), BATCH), what=what, unit="batch"):
+                images = data.fetch(rows[start : start + BATCH]).to(model.mean.device, non_blocking=True)
+                found = compute([images, images.flip(2)] if mirror else [images])
+                batches.append({name: output.float().cpu().numpy() for name, output in found.items()})
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    batches = gather_object(batches) if process_count() > 1 and start_accelerator() else batches
     return {name: np.concatenate([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}

@@ -78,13 +78,14 @@ def predict(
     model: MultitaskModel, data: ImageData, split: str | np.ndarray, mirror=False, tasks: Sequence[str] | None = None
 ) -> Predictions:
     """Run a model over a split (or given rows), each image exactly once; ``mirror`` averages with the mirror image.
-    Tasks that the catalogue lacks are not asked; of the others those named by ``tasks``, or all but auxiliary ones.
-    Several processes divide the images among them: all must call it."""
+    ``tasks`` are names; None: all that the catalogue has, too, but auxiliary ones. Several processes divide the images
+    among them: all must call it."""
     rows = data.catalogue.rows(split)
-    names = [t.name for t in model.tasks.values() if t.evaluated] if tasks is None else list(np.atleast_1d(tasks))
-    if strange := [name for name in names if name not in model.tasks]:
-        raise ValueError(f"the model has no task {strange[0]!r}; it has {', '.join(model.tasks)}")
-    wanted = {name: task for name, task in _tasks_of(model, data).items() if name in names}
+    both = _tasks_of(model, data)
+    names = [t.name for t in both.values() if t.evaluated] if tasks is None else np.atleast_1d(tasks).tolist()
+    if strange := [name for name in names if name not in both]:
+        raise ValueError(f"model and catalogue have no task {strange[0]!r} in common; they have {', '.join(both)}")
+    wanted = {name: both[name] for name in names}
 
     def activations(views: list[Tensor]) -> dict[str, Tensor]:
         outputs = [model(view) for view in views]
@@ -94,7 +95,7 @@ def predict(
 
 
 def predict_once(model: MultitaskModel, data: ImageData, split: str, run_dir: Path, mirror: bool = True) -> Predictions:
-    """``predict``, kept in ``run_dir`` beside the model of a finished run; made anew if model, data or split differ."""
+    """``predict``, mirrored, kept in a finished run's ``run_dir``; made anew where model, data or split differ."""
     wanted = {name: task for name, task in _tasks_of(model, data).items() if task.evaluated}
     columns = [column for task in wanted.values() for column in task.columns]
     key = f"{weights_sha256(model)} {model.input_size} {data.fingerprint(columns)} {list(wanted)} {mirror}"

@@ -38,6 +38,7 @@ def run_once(function: Callable):
         return function()
     from accelerate.utils import broadcast_object_list
 
+    start_accelerator()  # without which nothing would be sent
     result = [function() if is_main_process() else None]
     broadcast_object_list(result)
     return result[0]

@@ -60,5 +60,4 @@ def without_bias(draws: np.ndarray, value: float) -> np.ndarray:
 
 def percentile_interval(draws: np.ndarray) -> tuple[float, float]:
     """The middle 95% of resampled values (R,), of which those that are NaN do not count."""
-    low, high = pd.Series(draws).quantile([0.025, 0.975])
-    return low, high
+    return tuple(pd.Series(draws).quantile([0.025, 0.975]))

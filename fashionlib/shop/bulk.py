@@ -78,7 +78,7 @@ def tag_folder(
     began, options = time.monotonic(), options or BulkOptions()
     outputs = {"tags": Path(out)} | ({} if embeddings is None else {"embeddings": Path(embeddings)})
     if not os.path.isdir(photos):
-        raise FileNotFoundError(f"photos: there is no folder {photos}")
+        raise FileNotFoundError(f"photos: there is no folder {photos}{'; it is a file' * os.path.isfile(photos)}")
     if len({os.path.abspath(path) for path in outputs.values()}) < len(outputs):
         raise ValueError(f"tags and embeddings cannot both go to {out}; give two files")
     check_outputs(outputs, overwrite)

@@ -11,6 +11,10 @@ from .settings import Stage
 
 def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Stage]) -> None:
     """Raises ``ValueError`` with what does not fit, and what to do."""
+    if strange := [type(part).__name__ for part in data if not isinstance(part, ImageData)]:
+        raise ValueError(f"fit needs images, cache_images(catalogue, ...), not a {strange[0]}")
+    if not all(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("fit decides what learns: freeze with Settings(backbone_rate=0) or Stage(train=...) instead")
     names, known = [part.catalogue.name for part in data], ", ".join(model.tasks)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"fit needs catalogues of different names, not {', '.join(names) or 'none'}")
@@ -18,8 +22,7 @@ def check(model: MultitaskModel, data: Sequence[ImageData], stages: Sequence[Sta
         _check_task(task, data)
     for part in data:
         if part.size != model.size:
-            sizes = f"images of {part.size} pixels (width, height), the model expects {model.size}"
-            raise ValueError(f"{part.catalogue.name}: {sizes}")
+            raise ValueError(f"{part.catalogue.name}: images of {part.size} pixels, the model expects {model.size}")
         if part.catalogue.tasks.keys().isdisjoint(model.tasks):
             raise ValueError(f"{part.catalogue.name} has none of the model's tasks {known}; leave it out")
     for stage in stages:
@@ -57,6 +60,5 @@ def _check_task(task: Task, data: Sequence[ImageData]) -> None:
         return
     if isinstance(task, Similarity):
         raise ValueError(f"{what}, whose items cannot be told apart; {todo}")
-    if strange := [o for o in others if o.labels != task.labels]:
-        counts = [{name: len(classes) for name, classes in t.labels.items()} for t in (strange[0], task)]
-        raise ValueError(f"{what}, with other classes ({counts[0]}, the model has {counts[1]}); {todo}")
+    if any(other.labels != task.labels for other in others):
+        raise ValueError(f"{what}, with other classes than the model's; {todo}")

@@ -4,8 +4,8 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +38,10 @@ ADVICE = "lower the learning rate (earlier checkpoints are good)"
 
 @dataclass
 class Run:
-    """A finished training.
+    """A finished training: ``model`` carries the averaged weights, ``history`` has a row an epoch, ``seconds`` counts
+    training and validation of all processes that took part, ``found`` says that it had been done before."""
 
-    ``model`` carries the averaged weights, ``history`` has a row an epoch, ``seconds`` counts training and validation
-    of all processes that took part, ``found`` says that nothing was trained because it had been done before."""
-
-    model: MultitaskModel
+    model: MultitaskModel = field(repr=False)
     history: pd.DataFrame
     run_dir: Path
     seconds: float
@@ -58,18 +56,17 @@ def fit(
     run_dir: str | Path,
     stages: Sequence[Stage] | None = None,
 ) -> Run:
-    """Train a model on the training split of one or several catalogues, validate after each epoch, calibrate it on the
-    validation split where there is one, and leave in ``run_dir``: ``model.pth``, ``history.csv``, ``settings.json``,
-    TensorBoard events, and checkpoints while it runs.
+    """Train a copy of a model on the training split of one or several catalogues, validate after each epoch, calibrate
+    it on the validation split where there is one, and leave in ``run_dir``: ``model.pth``, ``history.csv``,
+    ``settings.json``, TensorBoard events, and checkpoints while it runs.
 
     Precision and memory layout are measured on a few steps when the run begins, and kept when it goes on. Images of
     several catalogues are mixed in every batch, as ``Settings.sampler`` says; each counts for the tasks that its
     catalogue has and it has labels for.
 
     Called again with the same model, data and settings it loads the finished run, or goes on after the last checkpoint
-    and ends bit-equal to a run that was never stopped (on one machine, with one number of threads): what is random
-    depends on seed, epoch and step alone. If anything differs, the old run is moved aside and the reason printed. A run
-    is known by the weights it starts from, too: make the model anew, after ``torch.manual_seed``, before calling again.
+    and ends bit-equal to a run that was never stopped (on one machine, with one number of threads). If anything
+    differs, first weights included (``torch.manual_seed``), the old run is moved aside and the reason printed.
 
     Started by ``torchrun``, every process works on its share of each batch, in which triplets are sought; batch norms
     have the statistics of the main process, which writes into a ``run_dir`` that all of them see.
@@ -77,21 +74,18 @@ def fit(
     Raises ``ValueError`` where model, data, stages and settings do not fit together, before anything is written;
     ``FloatingPointError`` if a loss or a weight is no longer finite; ``RuntimeError`` if another process trains in
     ``run_dir``; ``OSError`` if it cannot be written - the last checkpoint stays good."""
-    data = [data] if isinstance(data, ImageData) else list(data)
-    stages = list(stages or [Stage("train", epochs=settings.epochs)])
+    data = list(data) if isinstance(data, Sequence) else [data]
+    stages = [stages] if isinstance(stages, Stage) else list(stages or [Stage("train", epochs=settings.epochs)])
     check(model, data, stages)
     if settings.loss_weights == "pcgrad" and process_count() > 1:
         raise ValueError("settings: loss_weights 'pcgrad' takes the gradients of one process; start one")
+    model = copy.deepcopy(model)
     run = RunFolder(Path(run_dir), model, data, settings, stages)
     accelerator = start_accelerator()
     device, writes = accelerator.device, accelerator.is_main_process
-    found = run.find_finished()
-    agree((run.fingerprint, found), "model, settings, data or what is in the run folder")
+    agree((run.fingerprint, found := run.find_finished()), "model, settings, data or what is in the run folder")
     if found:
-        saved = load_model(run.model_path)
-        model.load_state_dict(saved.state_dict())
-        model.temperatures = saved.temperatures
-        model.to(device).eval()
+        model = load_model(run.model_path).to(device)
         if arithmetic := run.arithmetic(device):
             model.compute_in(arithmetic)
         return Run(model, pd.read_csv(run.path / "history.csv"), run.path, run.progress["seconds"], found=True)
@@ -101,8 +95,7 @@ def fit(
     orders = [training_order(batches, settings, stage) for stage in stages]
     least = min(min(order.batch_size, len(order.rows)) for order in orders) // process_count()
     if least < 2 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
-        have = f"batch_size {settings.batch_size} and {len(orders[0].rows):,} training images leave one of them"
-        raise ValueError(f"settings: {have} for a batch; batch norms need two: a larger batch_size, or more images")
+        raise ValueError(f"batch_size {settings.batch_size} of {len(orders[0].rows):,} images: a batch norm needs two")
     validated = [part for part in data if (part.catalogue.table["split"] == "val").any()]
     epochs = sum(stage.epochs for stage in stages)
     with run.locked():
@@ -125,7 +118,8 @@ def fit(
                 run.checkpoints.save(state.step, state.to_dict())
             state.saved = time.perf_counter()
 
-        with closing(Tracker(run.path / "tensorboard", state.step)) if writes else nullcontext() as tracker:
+        tracker = Tracker(run.path / "tensorboard", state.step) if writes else None
+        with tracker.writer if tracker else nullcontext():
             for number, (stage, order) in enumerate(zip(stages, orders, strict=True)):
                 if number < state.stage:
                     continue
@@ -208,7 +202,7 @@ def train_epoch(
             noise = rng.random((len(batch.images) * processes, augment.draws), np.float32)
             if processes > 1:
                 noise = noise[share(noise, order.together, me, processes)]
-            torch.manual_seed(int(rng.integers(2**62)))  # dropout, stochastic depth
+            torch.manual_seed(int(rng.integers(2**62)) + me)  # dropout, stochastic depth, grounds
             batch = send_to_device(batch, device, non_blocking=True)
             rate = learning_rate_at(state.stage_epoch * len(order) + state.batch, steps, peak)
             for group in state.optimizer.param_groups:
@@ -236,8 +230,7 @@ def train_epoch(
         means = reduce(means, reduction="mean")
     if bad := [name for name, tensor in state.model.state_dict().items() if not torch.isfinite(tensor).all()]:
         raise FloatingPointError(f"step {state.step}: weights are not finite, the first in {bad[0]}; {ADVICE}")
-    seconds = time.perf_counter() - began
-    state.seconds = before + seconds
+    state.seconds = before + (seconds := time.perf_counter() - began)
     size, seen = min(order.batch_size, len(order.rows)), state.history[-1]["images_seen"] if state.history else 0
     return {
         "learning_rate": rate,

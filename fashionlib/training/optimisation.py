@@ -49,8 +49,8 @@ class LossWeights(nn.Module):
 
 
 def surgery(losses: Sequence[Tensor], shared: Sequence[nn.Parameter], rng: np.random.Generator) -> None:
-    """The backward pass of a sum of losses in which each one's gradient on the ``shared`` weights is first freed of
-    what opposes those of the others, one after the other in random order (PCGrad: Yu et al., 2020, algorithm 1)."""
+    """The backward pass of a sum of losses in which each one's gradient on the ``shared`` weights (None where none
+    reaches) is first freed of what opposes the others', in random order (PCGrad: Yu et al., 2020, algorithm 1)."""
     found, sizes = [], [parameter.numel() for parameter in shared]
     for loss in losses:
         loss.backward(retain_graph=True)
@@ -62,7 +62,7 @@ def surgery(losses: Sequence[Tensor], shared: Sequence[nn.Parameter], rng: np.ra
         for other in [found[k] for k in rng.permutation(len(found)) if k != number]:
             gradient -= (gradient @ other).clamp(max=0) / (other @ other).clamp(min=1e-30) * other
     for parameter, part in zip(shared, sum(freed).split(sizes), strict=True):
-        parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))  # in the layout of the weights
+        parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter)) if part.any() else None
 
 
 def freeze(model: MultitaskModel, stage: Stage, backbone_rate: float = 1.0) -> None:

@@ -24,13 +24,13 @@ class Settings:
     """Passes over the training split (of the only stage, where no stages are given)."""
     batch_size: Count = 128
     """Images a step."""
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    """``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``."""
-    learning_rate: Positive = 0.2
-    """Peak of the schedule; about 0.2 for SGD from scratch at batch 128, 0.001 for AdamW."""
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9)."""
+    learning_rate: Positive = 0.001
+    """Peak of the schedule; about 0.2 for SGD from scratch at batch 128, with a weight decay of 5e-4."""
     backbone_rate: Annotated[float, Field(ge=0)] = 1.0
     """The backbone's learning rate relative to the heads'; 0 freezes it, batch-norm statistics included."""
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
     """On weight matrices and kernels; norms, biases and position embeddings have none."""
     label_smoothing: Share = 0.05
     """Share of the target spread evenly over all classes of a label; a MultiLabel has none."""
@@ -72,7 +72,7 @@ class Stage:
     name of one head - and, where they are not the settings', the peak ``learning_rate`` and the ``sampler``."""
 
     name: str
-    tasks: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
+    tasks: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | None, Field(strict=False)] = None
     epochs: Count = 1
     train: str = "all"
     learning_rate: Positive | None = None

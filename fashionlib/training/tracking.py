@@ -25,10 +25,6 @@ class Tracker:
                 self.writer.add_scalar(name if "/" in name else f"run/{name}", value, step)
         self.writer.flush()
 
-    def close(self) -> None:
-        """Write what is left."""
-        self.writer.close()
-
     def show(self, data: ImageData, predictions: Predictions, step: int, n: int = 16) -> None:
         """The first images, and what is said of them, in a block of code. What fails costs a warning, never a run."""
         try:

@@ -142,7 +142,8 @@ def photos() -> str:
     rows = rows.pivot(index=["model", "class from"], columns="images", values="shown").reset_index()
     gain = table("09_people_gain").query("images == 'photos of nine classes' and answer == 'types_of_a_class'")
     return (
-        "Accuracy with 95% intervals. Products know nine of the photos' ten classes (no long sleeves), so that at most "
+        "Accuracy with 95% intervals. `tag` answers the most probable type; the sum needs to know each class's types. "
+        "Products know nine of the photos' ten classes (no long sleeves), so that at most "
         f"{n['photos of nine classes']} of {n['photos people took']} can be right:\n\n{markdown(rows)}\n\nThe second "
         f"minus the first, paired by photo (nine classes, sum over types): {points(gain.iloc[0])} points."
     )

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -104,7 +103,7 @@ class Study:
         it trained there; in its name an underscore stands for all but letters and digits, and another notebook's number
         may begin it. It is recorded: artefacts written from now on come from all settings and seeds so far."""
         data = self.data if data is None else data
-        model = deepcopy(start) or self.model(tasks, settings.seed, data, **options)
+        model = start or self.model(tasks, settings.seed, data, **options)
         run = fit(model, data, settings, self.results.run_dir(name), stages)
         options |= {"start": weights_sha256(start)} if start else {}
         if not run.found and self.results.writes:

@@ -82,6 +82,8 @@ def test_auxiliary_tasks_are_left_out_unless_asked():
     assert list(predict.predict(model, data, "val", tasks=("article",)).activations) == ["article"]
     with pytest.raises(ValueError, match="'tiny' has none of the model's tasks gender, article; it has item"):
         predict.predict(model, tiny_data().only("item"), "val")
+    with pytest.raises(ValueError, match="model and catalogue have no task 'article' in common; they have gender"):
+        predict.predict(model, tiny_data(tasks=TASKS[:1]), "val", tasks="article")
 
 
 def test_a_network_that_has_predicted_can_still_be_trained():

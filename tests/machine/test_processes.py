@@ -57,6 +57,7 @@ def test_each_image_is_predicted_once_and_all_processes_know_all(shared):
     one, two = seen(shared[0])
     assert one["images"] + two["images"] == 9 and one["images"] == 5
     assert one["rows"] == two["rows"] and len(set(one["rows"])) == 9
+    assert one["early"] == two["early"] == 9
     assert one["equal"] and two["equal"] and one["weights"] == pytest.approx(two["weights"], rel=1e-9)
 
 

@@ -5,8 +5,13 @@ import os
 
 import pytest
 import torch
+from pydantic.dataclasses import dataclass
+from torch import nn
 
 from fashionlib.machine.files import write_atomically, write_json
+from fashionlib.models import MultitaskModel
+from fashionlib.tasks import Task
+from fashionlib.tasks.base import CHECKED
 from fashionlib.training.checkpoints import CheckpointFolder, load_model, save_model
 from tiny import same_weights, tiny_data, tiny_model
 
@@ -126,3 +131,19 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, damage):
         newest.write_bytes(content[: len(content) // 3])
     with pytest.warns(UserWarning, match="damaged checkpoint passed over: .*step_000000002"):
         assert [saved["step"] for _, saved in folder.newest_first()] == [1]
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Price(Task):
+    """A task of a study's own."""
+
+    evaluated: bool = True
+
+    def head(self, features):
+        return nn.Linear(features, 1)
+
+
+def test_a_task_that_a_study_defines_is_loaded_again(tmp_path):
+    model = MultitaskModel("resnet_tiny", [Price("price")], size=(24, 32))
+    loaded = load_model(save_model(model, tmp_path / "model.pth"))
+    assert loaded.tasks == {"price": Price("price")} and same_weights(loaded, model)

@@ -1,5 +1,6 @@
 """fit: it learns, writes what it promises, finds what was done, and says what is wrong."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from fashionlib.evaluation.predict import predict
 from fashionlib.tasks import SingleLabel
@@ -18,7 +20,6 @@ from fashionlib.training.checkpoints import load_model
 from fashionlib.training.fit import fit
 from fashionlib.training.optimisation import learning_rate_at
 from fashionlib.training.settings import Stage
-from fashionlib.training.tracking import Tracker
 from tiny import SETTINGS, same_weights, tiny_data, tiny_model, tiny_table
 
 
@@ -139,6 +140,16 @@ def test_a_changed_setting_or_label_starts_a_new_run_and_keeps_the_old(data, tmp
     assert any(same_weights(load_model(path / "model.pth"), first.model) for path in kept)
 
 
+def test_the_model_stays_as_it_is_and_finds_its_run_again_whenever_checkpoints_are_written(data, tmp_path):
+    model = tiny_model(data, "gender")
+    before = copy.deepcopy(model)
+    first = fit(model, data, replace(SETTINGS, epochs=1), tmp_path / "run")
+    assert same_weights(model, before) and not same_weights(model, first.model) and not model.temperatures
+    settings = replace(SETTINGS, epochs=1, checkpoint_minutes=1.0, workers=1)
+    again = fit(model, data, settings, tmp_path / "run", Stage("train"))
+    assert again.found and same_weights(again.model, first.model) and same_weights(model, before)
+
+
 def test_other_first_weights_are_another_run(data, tmp_path, capsys):
     for seed in (0, 1):
         assert not fit(tiny_model(data, "gender", seed=seed), data, replace(SETTINGS, epochs=1), tmp_path / "run").found
@@ -153,7 +164,7 @@ def test_training_is_a_plain_loop(tmp_path, kind):
     run = fit(tiny_model(data, "gender", "taxonomy"), data, settings, tmp_path / "run")
     model = tiny_model(data, "gender", "taxonomy")
     groups = [
-        {"params": [p], "weight_decay": 5e-4 * (p.ndim > 1), "share": 0.5 if name.startswith("body.") else 1.0}
+        {"params": [p], "weight_decay": 0.02 * (p.ndim > 1), "share": 0.5 if name.startswith("body.") else 1.0}
         for name, p in model.named_parameters()
     ]
     options = {"momentum": 0.9, "nesterov": True} if kind == "sgd" else {}
@@ -233,8 +244,14 @@ def test_a_huge_learning_rate_is_reported_not_saved(data, tmp_path):
 
 def test_what_does_not_fit_together_is_refused_before_anything_is_written(data, tmp_path):
     run, wide = tmp_path / "run", tiny_data(size=(30, 32))
-    with pytest.raises(ValueError, match=r"images of \(30, 32\) pixels .* the model expects \(24, 32\)"):
+    with pytest.raises(ValueError, match=r"images of \(30, 32\) pixels, the model expects \(24, 32\)"):
         fit(tiny_model(data), wide, SETTINGS, run)
+    with pytest.raises(ValueError, match=r"fit needs images, cache_images\(catalogue, ...\), not a Catalogue"):
+        fit(tiny_model(data), data.catalogue, SETTINGS, run)
+    frozen = tiny_model(data, "gender")
+    frozen.body.requires_grad_(False)  # fit would undo it
+    with pytest.raises(ValueError, match=r"freeze with Settings\(backbone_rate=0\)"):
+        fit(frozen, data, SETTINGS, run)
     with pytest.raises(ValueError, match="stage 's' names task 'shoe'; the model has gender"):
         fit(tiny_model(data, "gender"), data, SETTINGS, run, [Stage("s", ("shoe",))])
     poor = tiny_data(tiny_table().drop(columns="gender"), tasks=())
@@ -307,8 +324,14 @@ def test_weights_that_are_not_finite_are_not_kept_as_a_checkpoint(data, tmp_path
     def broken(total, losses, step):
         check(total, losses, step)
         if next(steps) == 8:
-            model.heads["gender"].bias.data.fill_(float("nan"))
+            trained[0].heads["gender"].bias.data.fill_(float("nan"))
 
+    def prepare(model, *options):
+        trained.append(model)
+        return freeze(model, *options)
+
+    freeze, trained = fit_module.freeze, []
+    monkeypatch.setattr(fit_module, "freeze", prepare)
     monkeypatch.setattr(fit_module, "check_finite", broken)
     model = tiny_model(data, "gender")
     with pytest.raises(FloatingPointError, match="step 8: weights are not finite, the first in heads.gender.bias"):
@@ -375,8 +398,8 @@ sys.stdin.readline()
 
 @pytest.mark.parametrize("error", [FloatingPointError, KeyboardInterrupt])
 def test_the_writer_of_events_is_closed_whatever_happens(data, tmp_path, monkeypatch, error):
-    closed, close = [], Tracker.close
-    monkeypatch.setattr(Tracker, "close", lambda self: closed.append(close(self)))
+    closed, close = [], SummaryWriter.close
+    monkeypatch.setattr(SummaryWriter, "close", lambda self: closed.append(close(self)))
 
     def stop(*_):
         raise error("stopped")

@@ -84,7 +84,9 @@ def test_dwa_weights_are_a_softmax_of_the_ratios_of_the_last_two_losses():
 def test_surgery_takes_out_of_each_gradient_what_opposes_the_other(targets):
     shared, heads = nn.Parameter(torch.zeros(2)), nn.ParameterList([nn.Parameter(torch.ones(())) for _ in targets])
     losses = [head * (shared @ -torch.tensor(of)) for head, of in zip(heads, targets, strict=True)]
-    surgery([loss + 0 * shared.sum() for loss in losses], [shared], np.random.default_rng(0))
+    other = nn.Parameter(torch.ones(3))
+    surgery([loss + 0 * shared.sum() for loss in losses], [shared, other], np.random.default_rng(0))
+    assert other.grad is None  # or weight decay would move what no loss reaches
     one, two = (-np.array(of) for of in targets)
     if one @ two < 0:
         one, two = one - one @ two / (two @ two) * two, two - two @ one / (one @ one) * one
@@ -166,6 +168,7 @@ def test_a_stage_that_makes_no_sense_is_refused():
         {"epochs": 1.5},
         {"sampler": "item"},
         {"tasks": "gender"},
+        {"tasks": ()},
         {"learning_rate": float("nan")},
     ):
         with pytest.raises(ValueError, match=f"for Stage\n{next(iter(changes))}"):

@@ -83,7 +83,7 @@ def test_tensorboard_shows_each_epoch_once_after_a_crash(tmp_path):
     first.epoch({"loss/gender": 2.0}, 8)  # shown, but its checkpoint was never written
     again = Tracker(tmp_path, 4)
     again.epoch({"loss/gender": 2.5}, 8)
-    again.close()
+    again.writer.close()
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss/gender")] == [(4, 3.0), (8, 2.5)]

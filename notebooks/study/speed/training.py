@@ -47,7 +47,7 @@ def throughput(
 
     def fitted():
         with tempfile.TemporaryDirectory() as place, redirect_stdout(io.StringIO()):
-            return fit(copy.deepcopy(model), part, twice, place)
+            return fit(model, part, twice, place)
 
     bare = fitted().model  # which has chosen its arithmetic
     batches = Batches([part], model.tasks.values())
