@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_tag)
     command.add_argument("model", metavar="MODEL.pth", type=Path, help="written by training")
     command.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder of JPEG, PNG and WebP files")
-    text = "the file for the tags: .parquet, .csv or .jsonl"
+    text = "the file for the tags, a row for each photo and label: .parquet, .csv or .jsonl"
     command.add_argument("--out", metavar="TAGS.parquet", type=Path, required=True, help=text)
     command.add_argument("--embeddings", metavar="FILE.parquet", type=Path, help="also write the embeddings, to FILE")
     text = "also write the tags as a page to look through, the least sure photos first"
