@@ -61,9 +61,7 @@ def decode(data: bytes | Image.Image, source: str, max_pixels: int = MAX_PIXELS,
     except Image.DecompressionBombError as error:
         raise BadImage(f"{source}: too many pixels ({error}); make it smaller") from None
     except UnidentifiedImageError:
-        raise BadImage(
-            f"{source}: not a JPEG, PNG or WebP image, whatever its name says; save it as one of them"
-        ) from None
+        raise BadImage(f"{source}: not a JPEG, PNG or WebP image, whatever its name says; save it as one") from None
     except Exception as error:  # on damaged metadata Pillow raises many kinds, struct.error among them
         raise BadImage(f"{source}: damaged image ({error}); replace the file") from None
 

@@ -39,5 +39,7 @@ def infer(
     finally:
         for module, training in modes.items():
             module.training = training
-    batches = gather_object(batches) if process_count() > 1 and start_accelerator() else batches
+    if process_count() > 1:
+        start_accelerator()  # without which nothing would be gathered
+        batches = gather_object(batches)
     return {name: np.concatenate([batch[name] for batch in batches]) for name in (batches[0] if batches else ())}

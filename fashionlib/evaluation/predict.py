@@ -78,8 +78,8 @@ def predict(
     model: MultitaskModel, data: ImageData, split: str | np.ndarray, mirror=False, tasks: Sequence[str] | None = None
 ) -> Predictions:
     """Run a model over a split (or given rows), each image exactly once; ``mirror`` averages with the mirror image.
-    ``tasks`` are names; None: all that the catalogue has, too, but auxiliary ones. Several processes divide the images
-    among them: all must call it."""
+    ``tasks`` are names of tasks that both have; None: all of these but auxiliary ones. Several processes divide the
+    images among them: all must call it."""
     rows = data.catalogue.rows(split)
     both = _tasks_of(model, data)
     names = [t.name for t in both.values() if t.evaluated] if tasks is None else np.atleast_1d(tasks).tolist()

@@ -60,9 +60,8 @@ def rank(
     query_numbers, gallery_numbers = _numbers(query_items, gallery_items)
     queries, gallery = _unit("queries", queries, query_numbers), _unit("gallery", gallery, gallery_numbers)
     if queries.shape[1] != gallery.shape[1] or alone and len(queries) != len(gallery):
-        raise ValueError(
-            f"queries {(*queries.shape,)}, gallery {(*gallery.shape,)}: as many columns; alone: the same images"
-        )
+        shapes = f"queries {tuple(queries.shape)}, gallery {tuple(gallery.shape)}"
+        raise ValueError(f"{shapes}: they must have as many columns; with alone, be the same images")
     if not (ks := tuple(np.atleast_1d(ks).tolist())) or not all(isinstance(k, int) and k > 0 for k in ks):
         raise ValueError(f"ks is {ks}; it needs numbers from 1 on")
     order = np.argsort(gallery_numbers, kind="stable")

@@ -99,8 +99,8 @@ class RunFolder:
         record = {"settings": asdict(settings), "stages": [asdict(stage) for stage in stages]}
         record |= {"model": model.description(), "initial_weights": weights_sha256(model), "data": self.facts}
         self.record = json.loads(json.dumps(record))
-        same = {"settings": self.record["settings"] | {"workers": 0, "checkpoint_minutes": 5.0}}  # these decide nothing
-        self.fingerprint = hashlib.sha256(json.dumps(self.record | same, sort_keys=True).encode()).hexdigest()
+        deciding = self.record | {"settings": self.record["settings"] | {"workers": 0, "checkpoint_minutes": 5.0}}
+        self.fingerprint = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
         self.progress: dict = {"finished": False, "seconds": 0.0, "arithmetic": None}
 
     def find_finished(self) -> bool:
