@@ -97,6 +97,18 @@ def test_a_network_that_has_predicted_can_still_be_trained():
     assert model.head("gender").weight.grad.abs().sum() > 0
 
 
+def test_an_interrupted_prediction_leaves_the_model_as_it_was(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    data = tiny_data()
+    model = tiny_model(data).train()
+    monkeypatch.setattr(ImageData, "fetch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict.predict(model, data, "val")
+    assert all(module.training for module in model.modules())
+
+
 # --- kept beside a run ----------------------------------------------------------------------------
 
 
